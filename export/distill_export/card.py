@@ -1,0 +1,25 @@
+"""The model card: README.md inside a bundle, for whoever finds the folder."""
+
+from __future__ import annotations
+
+from distill.sidecar import Sidecar
+
+
+def model_card(s: Sidecar) -> str:
+    """Markdown with what the model is, where it came from and how to play it."""
+    parity = next((e.parity for e in s.files if e.parity), None)
+    proof = (f"The exported decoder was compared with the trained network: spectrogram within {parity.max_error:.1e} "
+             f"(normalised units), samples at {parity.snr_db:.0f} dB SNR." if parity else "")
+    return f"""# {s.model.name}
+
+A small generative-audio model (`{s.model.id}`), made with distill {s.provenance.distill} from {s.corpus.files}
+recordings,
+{s.corpus.seconds:.0f} seconds. It makes sound at {s.audio.sample_rate_hz} Hz and needs no PyTorch:
+
+    distill generate . -o out.wav
+
+{proof}
+
+Licence of the sound: {s.license}. Every fact of the model is in `decoder.onnx.json`; `distill check .` proves on your
+machine that the files are whole and sound as they did when they were exported.
+"""

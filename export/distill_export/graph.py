@@ -1,0 +1,100 @@
+"""A PyTorch module as a clean, self-contained, reproducible ONNX graph."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+
+import onnx
+import torch
+from onnx import helper
+
+OPSET = 20
+
+
+def export_graph(module: torch.nn.Module, input_name: str, output_name: str, example: torch.Tensor,
+                 time_multiple: int = 1) -> onnx.ModelProto:
+    """Export `module` with dynamic batch (axis 0) and time (last axis).
+
+    example: one input, at least 2 long on both dynamic axes. time_multiple: the input's length in time is a multiple
+    of this. What the exporter adds about the machine that ran it (source paths, names of Python objects) is removed,
+    so the same weights give the same bytes.
+    """
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    steps = torch.export.Dim("steps", min=1, max=1 << 20)
+    dynamic = {0: batch, example.ndim - 1: time_multiple * steps if time_multiple > 1 else steps}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(), (example,), dynamo=True, external_data=False, opset_version=OPSET, verbose=False,
+            input_names=[input_name], output_names=[output_name], dynamic_shapes=(dynamic,), optimize=True)
+    assert program is not None
+    return _clean(program.model_proto, input_name, output_name)
+
+
+def _clean(model: onnx.ModelProto, input_name: str, output_name: str) -> onnx.ModelProto:
+    model.producer_name, model.producer_version, model.doc_string = "distill", "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name, graph.doc_string = output_name, ""
+    del graph.metadata_props[:], graph.value_info[:]
+    for i, node in enumerate(graph.node):
+        node.name, node.doc_string = f"{node.op_type}_{i}", ""
+        del node.metadata_props[:]
+    for tensor in graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+    for value in (*graph.input, *graph.output):
+        value.doc_string = ""
+        del value.metadata_props[:]
+        for i, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.dim_value:
+                dim.dim_param = "batch" if i == 0 else "latent_frames" if value.name == "latents" else "frames"
+    assert [v.name for v in graph.input] == [input_name] and [v.name for v in graph.output] == [output_name]
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def embed(model: onnx.ModelProto, key: str, text: str) -> bytes:
+    """The graph's bytes with one metadata property added."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    helper.set_model_props(copy, {key: text})
+    return serialise(copy)
+
+
+def serialise(model: onnx.ModelProto) -> bytes:
+    """The same bytes for the same graph."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def receptive_field(model: onnx.ModelProto) -> tuple[int, int]:
+    """Latent frames to the left and right that one frame of the output depends on, read off the graph.
+
+    Every tensor reaches as far as the furthest of its inputs; a convolution of kernel k, dilation d and left padding p
+    adds p to the left and (k - 1) * d - p to the right. Raises ValueError for operators whose reach is not known to
+    be finite.
+    """
+    endless = {"LSTM", "GRU", "RNN", "Loop", "Scan", "GlobalAveragePool", "InstanceNormalization",
+               "GroupNormalization", "CumSum", "ConvTranspose"}
+    reach: dict[str, tuple[int, int]] = {}
+    for node in model.graph.node:
+        if node.op_type in endless:
+            raise ValueError(f"{node.op_type} has no receptive field that could be bounded")
+        left = max((reach.get(name, (0, 0))[0] for name in node.input), default=0)
+        right = max((reach.get(name, (0, 0))[1] for name in node.input), default=0)
+        if node.op_type == "Conv":
+            attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            kernel = attributes["kernel_shape"][0]
+            span = (kernel - 1) * attributes.get("dilations", [1])[0]
+            before = attributes.get("pads", [0, 0])[0]
+            if attributes.get("strides", [1])[0] != 1:
+                raise ValueError("a strided convolution changes the rate")
+            left, right = left + before, right + span - before
+        for name in node.output:
+            reach[name] = (left, right)
+    return reach[model.graph.output[0].name]

@@ -1,0 +1,71 @@
+"""distill: small generative-audio models, run anywhere without PyTorch.
+
+    >>> import distill
+    >>> model = distill.load()
+    >>> audio = model.generate(seconds=1, seed=1)
+    >>> audio.shape
+    (48000,)
+
+Names are imported when they are first used, so that a command that needs no model does not wait for onnxruntime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .dsp import Synthesizer, analyze, overlap_add, synthesize
+    from .errors import (
+        BundleError,
+        DeviceError,
+        DistillError,
+        FileError,
+        InvalidValue,
+        MissingExtra,
+        NotFound,
+        NumericError,
+    )
+    from .model import Model, load
+    from .spec import SpectrogramSpec
+
+    __version__: str
+
+__all__ = [
+    "BundleError",
+    "DeviceError",
+    "DistillError",
+    "FileError",
+    "InvalidValue",
+    "MissingExtra",
+    "Model",
+    "NotFound",
+    "NumericError",
+    "SpectrogramSpec",
+    "Synthesizer",
+    "analyze",
+    "load",
+    "overlap_add",
+    "synthesize",
+]
+
+_HOME = {"Synthesizer": "dsp", "analyze": "dsp", "overlap_add": "dsp", "synthesize": "dsp", "Model": "model",
+         "load": "model", "SpectrogramSpec": "spec"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("distill-audio")
+        except PackageNotFoundError:  # a source tree that was never installed
+            return "0+unknown"
+    if name in __all__:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,93 @@
+"""Latents to spectrogram in chunks on a fixed grid.
+
+A convolutional decoder looks `left` latent frames back and `right` ahead. Chunk i of the grid covers latent frames
+[i * chunk, (i + 1) * chunk); it is decoded with that much context on either side (less at the very start and end,
+where decoding in one piece has zeros too) and the context is cut off again. So each frame comes from the same numbers
+as in one piece, and, since the grid is absolute, from the very same call whatever the caller's own block size is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine import Engine
+from .errors import BundleError, InvalidValue
+from .sidecar import Sidecar
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChunkDecoder:
+    """The decoder graph with the facts needed to run it in chunks. Stateless: threads may share it."""
+
+    engine: Engine
+    latent_dim: int
+    n_mels: int
+    frames_per_latent: int
+    left: int  # latent frames of receptive field before
+    right: int  # and after
+    chunk: int  # latent frames of the default grid
+    mean: Array  # [2, 1, 1]
+    std: Array  # [2, 1, 1]
+
+    @classmethod
+    def of(cls, engine: Engine, sidecar: Sidecar) -> ChunkDecoder:
+        """Raises BundleError where the graph and the sidecar disagree about shapes."""
+        expected = (sidecar.latent.dim, 2, sidecar.bands.n_mels)
+        found = (*engine.input_shape[1:2], *engine.output_shape[1:3])
+        if len(engine.input_shape) != 3 or len(engine.output_shape) != 4 or found != expected:
+            raise BundleError(f"{engine.where}: the graph's shapes {engine.input_shape} -> {engine.output_shape} are "
+                              f"not those of the sidecar (latent.dim, 2, bands.n_mels = {expected})")
+        chunking, norm = sidecar.chunking, sidecar.normalization
+        return cls(engine, sidecar.latent.dim, sidecar.bands.n_mels, sidecar.latent.frames_per_latent,
+                   chunking.receptive_field_left, chunking.receptive_field_right, chunking.recommended_chunk,
+                   np.array(norm.mean, np.float32).reshape(2, 1, 1), np.array(norm.std, np.float32).reshape(2, 1, 1))
+
+    def stream(self, latents: Iterable[Array], chunk: int | None = None) -> Iterator[Array]:
+        """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
+
+        A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
+        """
+        size = self.chunk if chunk is None else chunk
+        if size < 1:
+            raise InvalidValue(f"chunk is {chunk}; it must be at least 1 latent frame")
+        held = np.empty((self.latent_dim, 0), np.float32)  # latent frames from `held_from` on
+        held_from = start = 0  # absolute latent frames
+        for piece in latents:
+            held = np.concatenate([held, piece], axis=1)
+            while held_from + held.shape[1] >= start + size + self.right:
+                yield self._decode(held, held_from, start, start + size)
+                start += size
+                drop = max(0, start - self.left - held_from)
+                held, held_from = held[:, drop:], held_from + drop
+        end = held_from + held.shape[1]
+        while start < end:
+            yield self._decode(held, held_from, start, min(start + size, end))
+            start += size
+
+    def _decode(self, held: Array, held_from: int, start: int, stop: int) -> Array:
+        first = max(start - self.left, 0)
+        last = min(stop + self.right, held_from + held.shape[1])
+        window = held[None, :, first - held_from:last - held_from]
+        spectrogram: Array = self.engine.run(window)[0]
+        skip = (start - first) * self.frames_per_latent
+        return spectrogram[:, :, skip:skip + (stop - start) * self.frames_per_latent]
+
+    def normalised(self, latents: Array, chunk: int | None = None) -> Array:
+        """Latents [latent_dim, latent_frames] -> spectrogram [2, n_mels, frames] in normalised units."""
+        if latents.shape[1] == 0:
+            return np.empty((2, self.n_mels, 0), np.float32)
+        return np.concatenate(list(self.stream([latents], chunk)), axis=2)
+
+    def denormalise(self, spectrogram: Array) -> Array:
+        """Normalised units -> dB and instantaneous frequency."""
+        return spectrogram * self.std + self.mean
+
+    def normalise(self, spectrogram: Array) -> Array:
+        """dB and instantaneous frequency -> normalised units."""
+        return (spectrogram - self.mean) / self.std

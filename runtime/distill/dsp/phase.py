@@ -1,0 +1,187 @@
+"""Peak-locked phase of a two-channel spectrogram, frame after frame.
+
+A spectral peak goes on from where the sound was a hop ago: its phase is that of the same place in the last frame
+plus the advance that its instantaneous frequency asks for. Its neighbours follow their peak, not their own past
+(identity phase locking: Laroche & Dolson, 1999), bent by the group delay. For a Gaussian window of time-frequency
+ratio gamma, the phase's slope along frequency is -gamma * d/dt log M (Prusa, Balazs & Sondergaard, 2017); a Hann
+window of n_fft samples is matched by gamma = 0.25645 n_fft^2. In turns and bins, with the derivative taken per hop:
+
+    d phase / d bin = -(0.25645 n_fft / (2 pi hop)) * d/dt log M
+
+A peak that rose by more than 18 dB is an onset: it has no past and starts afresh, as do all peaks of the first
+frame. Their first phases are unrelated to one another; the same phase for all would make a click of every attack.
+
+Two steps. `decide` makes every yes-or-no choice: which bands are peaks ("seeds"), and where the stretch of bins
+that follows each of them ends. `PhaseIntegrator` does the sums, which are continuous in the spectrogram. A small
+error in the input can flip a decision and turn the sound's phase upside down from there on, though neither result
+is worse; with the decisions of one spectrogram applied to another, the two results can be compared sample by sample.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.spec import SpectrogramSpec
+
+from .axis import axis
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
+_SLACK = np.float32(-0.2)  # nepers: how far the past may lie under both neighbours and still carry a band on
+_MAX_GROWTH = np.float32(1.5)  # nepers per hop; steeper changes would throw the group delay out of the window
+_BAND_BITS = 14  # n_mels < 2^14
+_LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Seeds of `frames` consecutive frames, in order, and the stretch of bands and bins that each of them owns.
+
+    first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
+    band:       [seeds]       the band that the seed sits in
+    fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
+    from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
+    from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
+    """
+
+    frames: int
+    first_seed: Indices
+    band: Indices
+    fresh: NDArray[np.bool_]
+    from_band: Indices
+    from_bin: Indices
+
+
+def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> Decisions:
+    """Seeds and stretches for the `levels` [frames, n_mels], nepers, of frames >= 1 consecutive frames.
+
+    `previous` [n_mels] is the frame before them, None at the start.
+    """
+    table = axis(spec)
+    frames, n_mels = levels.shape
+    past = np.empty_like(levels)
+    past[1:] = levels[:-1]
+    past[0] = levels[0] if previous is None else previous
+
+    is_seed = np.zeros((frames, n_mels), bool)
+    is_fresh = np.zeros((frames, n_mels), bool)
+    inner, fresh = is_seed[:, 1:-1], is_fresh[:, 1:-1]
+    rising = levels[:, 1:] > levels[:, :-1]
+    np.greater(rising[:, :-1], rising[:, 1:], out=inner)  # local maxima
+    limit = np.maximum(past[:, :-2], past[:, 2:])
+    np.maximum(limit, past[:, 1:-1], out=limit)
+    limit += _ONSET
+    np.greater_equal(levels[:, 1:-1], limit, out=fresh)
+    np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
+    limit += _SLACK
+    inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
+    if previous is None:
+        is_fresh[0] = True
+
+    counts = np.count_nonzero(is_seed, axis=1)
+    bare = np.flatnonzero(counts == 0)
+    if len(bare):
+        is_seed[bare, np.argmax(levels[bare], axis=1)] = True
+        counts[bare] = 1
+    first_seed = np.zeros(frames + 1, np.int64)
+    np.cumsum(counts, out=first_seed[1:])
+
+    place = np.flatnonzero(is_seed)  # frame * n_mels + band
+    frame = np.repeat(np.arange(frames), counts)
+    band = place - frame * n_mels
+    from_band = np.empty(len(place) + 1, np.int64)
+    from_bin = np.empty(len(place) + 1, np.int64)
+    if len(place) > 1:
+        # A border is the lowest band after one seed, up to the next: level and band packed into one integer, so
+        # that a minimum is an argmin. Across frames this gives nonsense, which is overwritten below.
+        packed = (levels * _LEVEL_STEPS).astype(np.int32)
+        packed <<= _BAND_BITS
+        packed += np.arange(n_mels, dtype=np.int32)
+        valley = np.minimum.reduceat(packed.reshape(-1)[: place[-1] + 1], place[:-1] + 1)
+        valley &= (1 << _BAND_BITS) - 1
+        from_band[1:-1] = valley + frame[1:] * n_mels
+        from_bin[1:-1] = table.nearest_bin.take(valley) + frame[1:] * spec.n_bins
+    from_band[first_seed] = np.arange(frames + 1) * n_mels
+    from_bin[first_seed] = np.arange(frames + 1) * spec.n_bins
+    return Decisions(frames, first_seed, band, is_fresh.reshape(-1).take(place), from_band, from_bin)
+
+
+class PhaseIntegrator:
+    """Sums phase over decisions; its state is the last frame. Results do not depend on how frames are grouped.
+
+    Phases are in turns and, between frames, in double precision. Per frame only the seeds are summed: the phase of
+    a bin is that of its seed plus the slope between them, which `cumsum` along the bins provides for all at once.
+    """
+
+    def __init__(self, spec: SpectrogramSpec) -> None:
+        self._axis = axis(spec)
+        self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
+        bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
+        self._advance = self._axis.centres * bins_to_turns
+        self._advance_per_unit = self._axis.scale * bins_to_turns
+        self._slope = np.float32(-0.25645 * spec.n_fft / (2 * math.pi * spec.hop_length))
+        self._first_phase = np.mod(math.sqrt(3) * np.arange(spec.n_mels, dtype=np.float64) ** 2, 1.0)
+        # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
+        self._theta: Doubles = np.zeros(1)
+        self._seed_bin: Indices = np.zeros(1, np.int64)
+        self._owner: Indices = np.zeros(spec.n_mels, np.int64)  # [n_mels] the seed that owned each band
+        self._bend: Floats = np.zeros(spec.n_bins, np.float32)  # [n_bins] its slopes, summed
+
+    def __call__(self, decisions: Decisions, deviation: Floats, growth: Floats) -> Floats:
+        """Phase [m, n_bins], turns, of the next m >= 1 frames.
+
+        deviation: [m, n_mels] spectrogram channel 1
+        growth:    [m, n_bins] change of the log magnitude, nepers per hop; overwritten
+        """
+        d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
+        np.clip(growth, -_MAX_GROWTH, _MAX_GROWTH, out=growth)
+        growth *= self._slope
+        bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
+        bend[0] = self._bend
+        np.cumsum(growth, axis=1, out=bend[1:])
+        flat_bend = bend.reshape(-1)
+
+        known = len(self._theta)  # seeds known from the last frame come first
+        counts = np.diff(d.first_seed)
+        frame = np.repeat(np.arange(m), counts)
+        here = self._axis.nearest_bin.take(d.band) + frame * n_bins  # the seed's bin, seen from the frame before
+        place = np.concatenate([self._seed_bin, here + n_bins])
+        owner = np.empty((m + 1) * n_mels, np.int64)
+        owner[:n_mels] = self._owner
+        owner[n_mels:] = np.repeat(np.arange(known, known + len(d.band)), np.diff(d.from_band))
+        seed = d.band + frame * n_mels
+        parent = owner.take(seed)
+
+        # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
+        step = self._advance.take(d.band)
+        step += deviation.reshape(-1).take(seed) * self._advance_per_unit.take(d.band)
+        step += flat_bend.take(here) - flat_bend.take(place.take(parent))
+        step -= np.rint(step)
+        parent[d.fresh] = 0
+        step[d.fresh] = self._first_phase.take(d.band[d.fresh])
+
+        theta = np.empty(known + len(d.band))
+        theta[:known] = self._theta
+        starts = d.first_seed.tolist()
+        for low, high in zip(starts[:-1], starts[1:], strict=True):
+            np.add(theta.take(parent[low:high]), step[low:high], out=theta[known + low : known + high])
+
+        last = known + starts[m - 1]
+        self._theta = np.concatenate([[0.0], theta[last:]])
+        self._seed_bin = np.concatenate([[0], place[last:] - m * n_bins])
+        self._owner = owner[m * n_mels :] - (last - 1)
+        self._bend = bend[m].copy()
+
+        own = theta[known:]
+        own -= np.rint(own)
+        own -= flat_bend.take(place[known:])
+        phase = bend[1:]
+        phase += np.repeat(own.astype(np.float32), np.diff(d.from_bin)).reshape(m, n_bins)
+        return phase

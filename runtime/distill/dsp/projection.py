@@ -1,0 +1,134 @@
+"""Griffin-Lim projections: nearest real sound, then its phase with the wanted magnitudes.
+
+`Projection` is one such step as a pipeline stage: frames in, frames out `overlap - 1` later, exactly what the step
+would give on the whole file. Chained, n of them are n iterations, streaming (Griffin & Lim, 1984).
+
+`refine` iterates on a whole file with momentum (Perraudin, Balazs & Sondergaard, 2013), and every few steps lets
+the magnitudes go: only the *bands* are then made to match, since what lies inside a band was interpolated, not
+known, and the projections find better values for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.spec import SpectrogramSpec
+
+from .axis import axis
+from .stft import HopAdder, rfft, window
+
+Floats = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
+
+_TINY = np.float32(1e-26)  # power; keeps 0 / 0 away
+_BLOCK = 32  # frames
+_MOMENTUM = np.float32(0.99)
+_FREE_FROM, _FREE_EVERY = 2, 4  # iterations
+_MAX_GAIN = np.float32(1e3)
+
+
+class Projection:
+    """One projection of a stream of frames; delay: overlap - 1 frames."""
+
+    def __init__(self, spec: SpectrogramSpec) -> None:
+        self._spec, self._window, self._add = spec, window(spec), HopAdder(spec)
+        self._hops = np.zeros((0, spec.hop_length), np.float32)
+        self._magnitude = np.zeros((0, spec.n_bins), np.float32)
+
+    def __call__(self, spectrum: Spectrum, magnitude: Floats, end: bool = False) -> tuple[Spectrum, Floats]:
+        """The next frames of a spectrum and its magnitudes, each [m, n_bins] -> the same, projected, [k, n_bins]."""
+        half = self._window.overlap // 2
+        first = self._add.hops
+        hops = self._add(spectrum, end)
+        hops[: max(0, half - first)] = 0  # before the recording, and after it, there is silence
+        if end:
+            hops[-half:] = 0
+        hops = np.concatenate([self._hops, hops])
+        target = np.concatenate([self._magnitude, magnitude])
+        m = max(0, len(hops) - (self._window.overlap - 1))
+        self._hops, self._magnitude = hops[m:].copy(), target[m:].copy()
+        target = target[:m]
+        if m == 0:
+            return np.empty((0, self._spec.n_bins), np.complex64), target
+        result = transform(hops, m, self._spec)
+        gain = _power(result)
+        np.sqrt(gain, out=gain)
+        np.divide(target, gain, out=gain)
+        scale(result, gain)
+        return result, target
+
+
+def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats | None = None) -> Spectrum:
+    """Transform of `frames` frames of consecutive hops [frames + overlap - 1, hop_length] -> [frames, n_bins]."""
+    table = window(spec)
+    half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
+    swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
+    parts = np.lib.stride_tricks.as_strided(hops, shape, (hops.strides[0], *hops.strides))
+    np.multiply(parts[:, :half], table.analysis[half:], out=swapped[:, half:])
+    np.multiply(parts[:, half:], table.analysis[:half], out=swapped[:, :half])
+    result = np.empty((frames, spec.n_bins), np.complex64)
+    rfft(swapped.reshape(frames, spec.n_fft), result)
+    return result
+
+
+def scale(spectrum: Spectrum, gain: Floats) -> None:
+    """spectrum *= gain, in place; as two real products, since a complex one would do twice the work."""
+    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
+    parts[:, :, 0] *= gain
+    parts[:, :, 1] *= gain
+
+
+def _power(spectrum: Spectrum) -> Floats:
+    """|spectrum|^2, a trifle above zero."""
+    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
+    result: Floats = parts[:, :, 0] * parts[:, :, 0]
+    result += parts[:, :, 1] * parts[:, :, 1]
+    result += _TINY
+    return result
+
+
+def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: SpectrogramSpec, iterations: int) -> Spectrum:
+    """Iterate on a whole file; `spectrum` and `magnitude` [frames, n_bins] are overwritten -> [frames, n_bins].
+
+    levels: [frames, n_mels] log amplitudes of the bands, nepers
+    """
+    bands, table, frames = axis(spec), window(spec), len(spectrum)
+    band_amplitude = np.exp(levels)
+    half = table.overlap // 2
+    last = np.empty_like(spectrum)
+    buffer = np.empty((_BLOCK, spec.n_fft), np.float32)
+    for iteration in range(iterations):
+        adder = HopAdder(spec)
+        hops = np.concatenate(
+            [adder(spectrum[i : i + _BLOCK], i + _BLOCK >= frames) for i in range(0, frames, _BLOCK)]
+        )
+        hops[:half] = 0
+        hops[-half:] = 0
+        free = iteration >= _FREE_FROM and (iteration - _FREE_FROM) % _FREE_EVERY == 0
+        for i in range(0, frames, _BLOCK):
+            m = min(_BLOCK, frames - i)
+            projected = transform(hops[i:], m, spec, buffer)
+            block = spectrum[i : i + m]
+            if iteration == 0:
+                block[:] = projected
+            else:
+                np.subtract(projected, last[i : i + m], out=block)
+                block *= _MOMENTUM
+                block += projected
+            last[i : i + m] = projected
+            gain = _power(block)
+            if free:
+                error = bands.to_bands(gain)
+                np.sqrt(error, out=error)
+                np.divide(band_amplitude[i : i + m], error, out=error)
+                np.minimum(error, _MAX_GAIN, out=error)
+                np.sqrt(gain, out=gain)
+                wanted = bands.to_bins(error)
+                np.multiply(wanted, gain, out=magnitude[i : i + m])
+                gain = wanted
+            else:
+                np.sqrt(gain, out=gain)
+                np.divide(magnitude[i : i + m], gain, out=gain)
+            scale(block, gain)
+    return spectrum

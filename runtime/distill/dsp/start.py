@@ -1,0 +1,133 @@
+"""Spectrogram to complex spectrum: magnitudes from the bands, phase from peaks. Every quality begins here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.spec import SpectrogramSpec
+
+from .axis import axis
+from .phase import PhaseIntegrator, decide
+
+Floats = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
+
+MAX_DB = 30.0  # levels above are cut: nothing that was analysed is louder, but a network may err
+LOOK_AHEAD = 1  # frames: the growth of a level is the difference between the next frame and the last
+_NEPERS_PER_DB = math.log(10) / 20
+_SILENCE = 1e-8  # of the floor's power: what a band at the floor keeps
+_GROUP = 16  # frames of one matrix product
+
+
+class StartSpectrum:
+    """Rows of a spectrogram in, rows of a complex spectrum and of its magnitudes out, LOOK_AHEAD frames later."""
+
+    def __init__(self, spec: SpectrogramSpec, correct: bool) -> None:
+        """`correct`: adjust the interpolated magnitudes once, so that the bands' powers come out right."""
+        self._spec, self._axis, self._correct = spec, axis(spec), correct
+        self._integrate = PhaseIntegrator(spec)
+        # waiting frames, and before them the last frame that was done, if any
+        self._levels = np.zeros((0, spec.n_mels), np.float32)
+        self._deciding = self._levels
+        self._deviation = self._levels
+        self._log_bins = np.zeros((0, spec.n_bins), np.float32)
+        self._done = 0
+
+    def __call__(self, rows: Floats, deciding: Floats | None = None, end: bool = False) -> tuple[Spectrum, Floats]:
+        """[2, m, n_mels] -> spectrum [k, n_bins] and magnitudes [k, n_bins].
+
+        `deciding` [m, n_mels], dB: channel 0 of the spectrogram that decides about the phase; the same if None.
+        """
+        spec, waiting = self._spec, len(self._levels)
+        new = nepers(rows[0], spec.floor_db)
+        levels = np.concatenate([self._levels, new])
+        choosing = levels
+        if deciding is not None:
+            choosing = np.concatenate([self._deciding, nepers(deciding, spec.floor_db)])
+        deviation = np.concatenate([self._deviation, rows[1]])
+        log_bins = np.empty((len(levels), spec.n_bins), np.float32)
+        log_bins[:waiting] = self._log_bins
+        self._axis.to_bins(new, log_bins[waiting:])
+
+        before = 1 if self._done else 0
+        m = len(levels) - before - (0 if end else LOOK_AHEAD)
+        keep = 0 if m <= 0 else before + m - 1
+        self._levels, self._deciding, self._deviation = levels[keep:], choosing[keep:], deviation[keep:]
+        self._log_bins = log_bins[keep:].copy()
+        if m <= 0:
+            return np.empty((0, spec.n_bins), np.complex64), np.empty((0, spec.n_bins), np.float32)
+
+        now = slice(before, before + m)
+        decisions = decide(choosing[now], choosing[0] if before else None, spec)
+        phase = self._integrate(decisions, deviation[now], _growth(log_bins, before, m))
+        log_magnitude = log_bins[now]
+        if self._correct:
+            log_magnitude = self._corrected(log_magnitude, levels[now])
+        self._done += m
+        magnitude = np.exp(log_magnitude)
+        phase *= np.float32(2 * math.pi)
+        spectrum = np.empty((m, spec.n_bins), np.complex64)
+        part = np.cos(phase)
+        np.multiply(part, magnitude, out=spectrum.real)
+        np.sin(phase, out=part)
+        np.multiply(part, magnitude, out=spectrum.imag)
+        return spectrum, magnitude
+
+    def _corrected(self, log_magnitude: Floats, levels: Floats) -> Floats:
+        """Log magnitudes [m, n_bins] moved by the bands' errors in level [m, n_mels], interpolated.
+
+        A matrix product may round differently for other numbers of rows. Here it always has _GROUP rows, and frame
+        t is row t mod _GROUP of it, so the result does not depend on how the frames were grouped.
+        """
+        m, offset = len(levels), self._done % _GROUP
+        rows = -(-(offset + m) // _GROUP) * _GROUP
+        power = np.zeros((rows, self._spec.n_bins), np.float32)
+        used = power[offset : offset + m]
+        np.multiply(log_magnitude, np.float32(2), out=used)
+        np.exp(used, out=used)
+        error = np.empty((rows, self._spec.n_mels), np.float32)
+        for start in range(0, rows, _GROUP):
+            self._axis.to_bands(power[start : start + _GROUP], error[start : start + _GROUP])
+        error = error[offset : offset + m]
+        error += np.float32(1e-36)
+        np.log(error, out=error)
+        error *= np.float32(-0.5)
+        error += levels
+        result = self._axis.to_bins(error)
+        result += log_magnitude
+        return result
+
+
+def nepers(level_db: Floats, floor_db: float) -> Floats:
+    """Log amplitude of band levels in dB. The floor's power is taken off, so a band at the floor is silent."""
+    level = np.clip(level_db, np.float32(floor_db), np.float32(MAX_DB))
+    excess = np.float32(floor_db) - level
+    excess *= np.float32(2 * _NEPERS_PER_DB)
+    np.exp(excess, out=excess)
+    np.subtract(np.float32(1 + _SILENCE), excess, out=excess)
+    np.maximum(excess, np.float32(_SILENCE), out=excess)
+    np.log(excess, out=excess)
+    excess *= np.float32(0.5)
+    level *= np.float32(_NEPERS_PER_DB)
+    level += excess
+    return level
+
+
+def _growth(log_bins: Floats, before: int, m: int) -> Floats:
+    """Change per hop [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the last."""
+    growth = np.zeros((m, log_bins.shape[1]), np.float32)
+    low = 0 if before else 1
+    high = m if len(log_bins) > before + m else m - 1
+    if high > low:
+        np.subtract(
+            log_bins[before + low + 1 : before + high + 1],
+            log_bins[before + low - 1 : before + high - 1],
+            out=growth[low:high],
+        )
+        growth *= np.float32(0.5)
+    if not before and len(log_bins) > 1:
+        np.subtract(log_bins[1], log_bins[0], out=growth[0])
+    return growth

@@ -1,0 +1,282 @@
+"""The sidecar: every fact of a bundle, as types. `docs/sidecar.schema.json` is generated from this file.
+
+Reading is strict. An unknown, missing, duplicate, non-finite or mis-sized key is a BundleError that names the key,
+because a runtime that guesses plays the wrong sound without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .errors import INCOMPATIBLE, BundleError, InvalidValue
+from .spec import SpectrogramSpec
+
+SCHEMA = "distill.bundle"
+SCHEMA_VERSION = "1.0.0"
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Basename = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=120)]
+Role = Literal["decoder", "encoder", "decoder.fp16", "decoder.int8", "prior", "golden"]
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every group: immutable, and no key beyond the ones named."""
+
+
+class ModelInfo(Part, frozen=True):
+    id: Annotated[str, Meta(description="first 16 hex digits of the SHA-256 of the decoder's weights")]
+    name: str
+    created: Annotated[str | None, Meta(description="when training ended, ISO 8601, UTC; null if it was stopped early")]
+
+
+class Parity(Part, frozen=True):
+    """How far this graph, run by the runtime, is from the network that was trained."""
+
+    max_error: Annotated[float, Meta(description="largest difference of the spectrogram, normalised units")]
+    snr_db: Annotated[float, Meta(description="of the samples, same phase decisions on both sides")]
+    lsd_db: Annotated[float, Meta(description="log-spectral distance of the samples, each with its own decisions")]
+    level_db: Annotated[float, Meta(description="difference of RMS level, each with its own decisions")]
+
+
+class FileEntry(Part, frozen=True):
+    role: Role
+    path: Annotated[Basename, Meta(description="a file beside the sidecar")]
+    dtype: Literal["float32", "float16", "int8"]
+    sha256: Sha256
+    bytes: Positive
+    parity: Parity | None = None
+
+
+class Audio(Part, frozen=True):
+    sample_rate_hz: Positive
+
+
+class Stft(Part, frozen=True):
+    n_fft: Positive
+    hop_length: Positive
+    win_length: Positive
+    window: Annotated[Literal["hann"], Meta(description="periodic")]
+    center: Literal[True]
+
+
+class Bands(Part, frozen=True):
+    axis: Annotated[Literal["warp"], Meta(description="one band a bin at low frequency, logarithmic above")]
+    n_mels: Positive
+    floor_db: float
+
+
+class Normalization(Part, frozen=True):
+    """normalised = (value - mean) / std, per spectrogram channel: level in dB, instantaneous frequency."""
+
+    mean: list[float]
+    std: list[float]
+
+
+class Pca(Part, frozen=True):
+    """Principal axes of the corpus's latents, most important first."""
+
+    components: Annotated[list[list[float]], Meta(description="rows of length latent.dim, unit norm")]
+    variance_ratio: list[float]
+    p01: Annotated[list[float], Meta(description="1st percentile of the corpus along each axis")]
+    p50: list[float]
+    p99: list[float]
+
+
+class Latent(Part, frozen=True):
+    dim: Positive
+    frames_per_latent: Positive
+    rate_hz: Annotated[float, Meta(gt=0, description="latent frames per second")]
+    mean: Annotated[list[float], Meta(description="of the encoded corpus, per dimension")]
+    std: list[float]
+    pca: Pca
+
+
+class Seam(Part, frozen=True):
+    """The seam certificate: chunked decoding against decoding in one piece."""
+
+    max_error: Annotated[float, Meta(description="largest difference, normalised units")]
+    border_db: Annotated[float, Meta(description="energy of the difference of samples at borders over the signal's")]
+
+
+class Chunking(Part, frozen=True):
+    receptive_field_left: Annotated[Count, Meta(description="latent frames")]
+    receptive_field_right: Annotated[Count, Meta(description="latent frames")]
+    recommended_chunk: Annotated[Positive, Meta(description="latent frames; the fixed grid of the runtime")]
+    seam: Seam
+
+
+class Control(Part, frozen=True):
+    """One slider: -10 at the corpus's 1st percentile of its axis, 0 at the median, 10 at the 99th."""
+
+    name: str
+    label: str
+    component: Count
+    low: float
+    mid: float
+    high: float
+    sign: Literal[-1, 1]
+    descriptor: str | None
+    correlation: float | None
+    low_file: str
+    high_file: str
+
+
+class Loudness(Part, frozen=True):
+    rms_db: Annotated[float, Meta(description="of what the model makes at its defaults, dBFS")]
+    peak_db: float
+    corpus_rms_db: float
+    frame_limit_db: Annotated[float, Meta(description="the loudest frame of the corpus, power summed over its bands")]
+
+
+class Corpus(Part, frozen=True):
+    files: Positive
+    seconds: Annotated[float, Meta(gt=0)]
+    sha256: Annotated[Sha256, Meta(description="of the sorted SHA-256s of the recordings")]
+
+
+class Provenance(Part, frozen=True):
+    distill: Annotated[str, Meta(description="version that trained and exported")]
+    libraries: dict[str, str]
+    seed: int
+    steps: Count
+    train_seconds: float
+    checkpoint_sha256: Sha256
+
+
+class Golden(Part, frozen=True):
+    """What `distill check` holds this machine to, for the latents in golden.npz."""
+
+    max_error: Annotated[float, Meta(gt=0, description="allowed, spectrogram, normalised units")]
+    level_db: Annotated[float, Meta(gt=0, description="allowed difference of the samples' RMS level")]
+    rms_db: Annotated[float, Meta(description="of the samples that the exporting machine got")]
+    samples_sha256: Annotated[Sha256, Meta(description="informative: machines differ in the last bit")]
+
+
+class Sidecar(Part, frozen=True):
+    schema: Literal["distill.bundle"]
+    schema_version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$")]
+    model: ModelInfo
+    files: list[FileEntry]
+    audio: Audio
+    stft: Stft
+    bands: Bands
+    normalization: Normalization
+    latent: Latent
+    chunking: Chunking
+    controls: list[Control]
+    loudness: Loudness
+    license: Annotated[str, Meta(description="SPDX identifier of the sound's licence")]
+    corpus: Corpus
+    provenance: Provenance
+    golden: Golden
+
+    @property
+    def spec(self) -> SpectrogramSpec:
+        return SpectrogramSpec(sample_rate=self.audio.sample_rate_hz, n_fft=self.stft.n_fft,
+                               hop_length=self.stft.hop_length, n_mels=self.bands.n_mels,
+                               floor_db=self.bands.floor_db)
+
+    def file(self, role: Role) -> FileEntry | None:
+        return next((entry for entry in self.files if entry.role == role), None)
+
+
+def parse(text: bytes | str, where: str) -> Sidecar:
+    """JSON text -> Sidecar. `where` names the file in messages. Raises BundleError that names the key."""
+    try:
+        raw = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants,
+                         parse_float=_finite)
+    except _Bad as error:
+        raise BundleError(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: not JSON ({error})") from None
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise BundleError(f"{where}: {INCOMPATIBLE}")
+    version = raw.get("schema_version")
+    if not isinstance(version, str) or version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise BundleError(f"{where}: schema_version is {version!r}, this version of distill reads "
+                          f"{SCHEMA_VERSION.split('.')[0]}.x. {INCOMPATIBLE}")
+    try:
+        sidecar = msgspec.convert(raw, Sidecar)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{where}: {error}") from None
+    _check_sizes(sidecar, where)
+    return sidecar
+
+
+def dump(sidecar: Sidecar) -> bytes:
+    """Sidecar -> indented JSON, keys in the order of the types: the same bytes for the same facts."""
+    return msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the sidecar, derived from these types."""
+    return msgspec.json.schema(Sidecar)
+
+
+class _Bad(ValueError):
+    pass
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in keys:
+            raise _Bad(f"key `{key}` stands twice")
+        keys[key] = value
+    return keys
+
+
+def _no_constants(name: str) -> float:
+    raise _Bad(f"`{name}` is not a finite number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _Bad(f"`{text}` is not a finite number")
+    return value
+
+
+def _check_sizes(s: Sidecar, where: str) -> None:
+    """What types cannot say: lengths that must agree, numbers that must be positive, one file a role."""
+    def need(ok: bool, key: str, what: str) -> None:
+        if not ok:
+            raise BundleError(f"{where}: {what} - at `$.{key}`")
+
+    try:
+        spec = s.spec
+    except InvalidValue as error:
+        raise BundleError(f"{where}: {error}") from None
+    need(s.stft.win_length == s.stft.n_fft, "stft.win_length", f"must equal n_fft {s.stft.n_fft}")
+    for key, values in (("mean", s.normalization.mean), ("std", s.normalization.std)):
+        need(len(values) == 2, f"normalization.{key}", f"has {len(values)} numbers, must have 2")
+    need(all(v > 0 for v in s.normalization.std), "normalization.std", "must be positive")
+    for key, values in (("mean", s.latent.mean), ("std", s.latent.std)):
+        need(len(values) == s.latent.dim, f"latent.{key}", f"has {len(values)} numbers, must have {s.latent.dim}")
+    need(all(v > 0 for v in s.latent.std), "latent.std", "must be positive")
+    rate = spec.frame_rate_hz / s.latent.frames_per_latent
+    need(math.isclose(s.latent.rate_hz, rate, rel_tol=1e-6), "latent.rate_hz", f"must be {rate:g}")
+    pca = s.latent.pca
+    for i, row in enumerate(pca.components):
+        need(len(row) == s.latent.dim, f"latent.pca.components[{i}]",
+             f"has {len(row)} numbers, must have {s.latent.dim}")
+    for key in ("variance_ratio", "p01", "p50", "p99"):
+        count = len(getattr(pca, key))
+        need(count == len(pca.components), f"latent.pca.{key}",
+             f"has {count} numbers, must have {len(pca.components)}")
+    names: set[str] = set()
+    for i, control in enumerate(s.controls):
+        need(control.component < len(pca.components), f"controls[{i}].component",
+             f"is {control.component}, must be under {len(pca.components)}")
+        need(control.low < control.mid < control.high, f"controls[{i}].low", "low, mid, high must rise")
+        need(control.name not in names, f"controls[{i}].name", f"`{control.name}` stands twice")
+        names.add(control.name)
+    roles = [entry.role for entry in s.files]
+    need(len(set(roles)) == len(roles), "files", "a role stands twice")

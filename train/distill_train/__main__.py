@@ -1,0 +1,5 @@
+"""python -m distill_train"""
+
+from .cli import main
+
+main()

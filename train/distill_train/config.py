@@ -1,0 +1,95 @@
+"""The numbers of a network and of its training. Frozen: what a run began with is what it ends with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from distill.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The shape of the VAE. The decoder mirrors the encoder, so one set of numbers describes both."""
+
+    n_mels: int  # bands of the spectrogram
+    latent_dim: int = 64  # numbers in one latent frame
+    frames_per_latent: int = 2  # spectrogram frames that one latent frame stands for
+    width: int = 256  # features between the blocks
+    blocks: int = 2  # ConvNeXt blocks on either side
+    expansion: int = 3  # hidden width of a block / width
+    kernel_size: int = 7  # latent frames that a block's convolution sees; odd
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidValue(f"{field.name} is {value!r}; it must be a whole number of at least 1")
+        if self.kernel_size % 2 == 0:
+            raise InvalidValue(f"kernel_size is {self.kernel_size}; it must be odd")
+        if self.latent_dim > min(self.width, self.patch_size):
+            raise InvalidValue(
+                f"latent_dim is {self.latent_dim}; it must be at most {min(self.width, self.patch_size)} "
+                f"for width {self.width} and {self.n_mels} bands"
+            )
+
+    @property
+    def patch_size(self) -> int:
+        """Numbers in one patch: frames_per_latent frames of two channels of n_mels bands."""
+        return self.frames_per_latent * 2 * self.n_mels
+
+
+# What `--size` chooses: (width, blocks). All of them keep 64 latent dimensions, so sliders and tools carry over.
+SIZES: dict[str, tuple[int, int]] = {"small": (128, 2), "base": (256, 2), "large": (384, 3)}
+
+
+def network_config(size: str, n_mels: int) -> NetworkConfig:
+    """The network for a `--size` name and a number of bands."""
+    if size not in SIZES:
+        raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
+    width, blocks = SIZES[size]
+    return NetworkConfig(n_mels=n_mels, width=width, blocks=blocks, latent_dim=min(64, 2 * n_mels))
+
+
+class ReceptiveField(NamedTuple):
+    """Latent frames that one output frame depends on, besides its own, to either side."""
+
+    left: int
+    right: int
+
+
+def receptive_field(config: NetworkConfig) -> ReceptiveField:
+    """Of the decoder, and of the encoder alike: each block's convolution reaches (kernel_size - 1) / 2 frames."""
+    reach = config.blocks * (config.kernel_size - 1) // 2
+    return ReceptiveField(reach, reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained. The defaults are the ones that measured best."""
+
+    batch_size: int = 8  # crops in a step
+    crop_frames: int = 64  # spectrogram frames in a crop
+    crop_margin: int = 16  # frames beyond either end where a crop may be drawn, then pulled back in
+    pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
+    learning_rate: float = 1e-3  # the peak of the cosine
+    warmup_steps: int = 50  # steps from zero to the peak
+    weight_decay: float = 1e-2  # on matrices only
+    clip_norm: float = 1.0  # of the gradient
+    ema_decay: float = 0.995  # a step
+    ema_every: int = 5  # steps between updates of the average
+    kl_weight: float = 1e-4  # beta
+    kl_warmup_steps: int = 200  # steps over which beta rises from zero
+    frequency_weight: float = 0.1  # of channel 1 in the loss and in the PCA start
+    level_jitter_db: float = 3.0  # crops are made louder or softer by up to this much
+    precision: str = "fp32"  # "fp32" | "bf16" autocast
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "crop_frames", "ema_every"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(f"{name} is {getattr(self, name)!r}; it must be at least 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InvalidValue(f"learning rate is {self.learning_rate!r}; it must be a number above 0")
+        if self.precision not in ("fp32", "bf16"):
+            raise InvalidValue(f"precision is {self.precision!r}; it must be fp32 or bf16")

@@ -1,0 +1,43 @@
+"""Which device trains, and in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from distill.errors import DeviceError, InvalidValue
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(name: str, note: Callable[[str], None]) -> torch.device:
+    """The device for `--device`. `auto` falls back to the CPU and says so; `cuda` never falls back.
+
+    Raises DeviceError if there is no CUDA device.
+    """
+    if name not in DEVICES:
+        raise InvalidValue(f"device is {name!r}; it must be one of {', '.join(DEVICES)}")
+    if name == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if name == "cuda":
+        raise DeviceError("no CUDA device can be used here; use --device cpu, or install a torch build for your GPU")
+    note(f"device: no CUDA device found, training on the CPU with {torch.get_num_threads()} threads")
+    return torch.device("cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`fp32` or `bf16` for `--precision`.
+
+    bf16 only pays where the processor multiplies it natively: elsewhere it is emulated, 25 times slower than fp32.
+    On a GPU a network this small is limited by launches, not by arithmetic.
+    """
+    if name not in PRECISIONS:
+        raise InvalidValue(f"precision is {name!r}; it must be one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return name
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if device.type == "cpu" and native else "fp32"

@@ -1,0 +1,32 @@
+"""What one call of `distill-train` asks for. None means: as the run was begun, or the default for a new run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Knobs of one call; the facts of the model that come of them are in the checkpoint."""
+
+    corpus: Path
+    run: Path
+    minutes: float | None = None
+    steps: int | None = None
+    resume: bool = False
+    force: bool = False
+    seed: int | None = None
+    sample_rate: int | None = None  # Hz
+    n_fft: int | None = None
+    hop_length: int | None = None
+    n_mels: int | None = None
+    floor_db: float | None = None
+    size: str | None = None
+    pitch_copies: int | None = None  # 0, 2 or 4 for each recording
+    device: str = "auto"
+    precision: str = "auto"
+
+
+DEFAULT_MINUTES = 10.0
+DEFAULT_SIZE = "base"

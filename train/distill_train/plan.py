@@ -1,0 +1,114 @@
+"""From a corpus and the user's wishes to the facts of a new run: its spec, its split, its pitch copies, its budget."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from distill.errors import FileError, InvalidValue
+from distill.spec import SpectrogramSpec
+
+from .audio import ORIGINAL
+from .corpus import Corpus, Recording
+from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
+from .manifest import CorpusFile
+from .options import DEFAULT_MINUTES, Options
+from .schedule import Budget
+from .split import held_out
+from .spectrograms import SpectrogramCache
+
+# Copies at other pitches teach a small corpus the notes between its notes. A large one has them already, and its
+# copies would take minutes to analyse and gigabytes to keep: (hours of corpus up to here, copies).
+_COPIES_BY_HOURS = ((0.5, 4), (2.0, 2))
+_COPIES: dict[int, tuple[str, ...]] = {
+    0: (),
+    2: ("down-0.75", "up-0.75"),
+    4: ("down-0.75", "up-0.75", "down-1.5", "up-1.5"),
+}
+
+
+def choose_spec(
+    options: Options, recordings: Sequence[Recording], note: Callable[[str], None], tick: Callable[[int, int], None]
+) -> SpectrogramSpec:
+    """The spec of a new run. The floor follows the corpus unless it is given."""
+    chosen = {
+        name: value
+        for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")
+        if (value := getattr(options, name)) is not None
+    }
+    if "n_fft" in chosen and "hop_length" not in chosen:
+        chosen["hop_length"] = chosen["n_fft"] // 4
+    spec = SpectrogramSpec(**chosen)
+    if options.floor_db is not None:
+        return spec
+    peaks = []
+    for index, recording in enumerate(recordings):
+        peaks.append(peak_band_level_db(recording, spec))
+        tick(index + 1, len(recordings))
+    floor_db = choose_floor_db(peaks)
+    note(
+        f"floor: {floor_db:.0f} dB, about {DEPTH_DB:.0f} dB under the peaks of the quieter recordings "
+        f"(bands peak at {min(peaks):.0f} to {max(peaks):.0f} dB)"
+    )
+    return replace(spec, floor_db=floor_db)
+
+
+def choose_pitches(options: Options, corpus: Corpus) -> tuple[str, ...]:
+    """The original pitch and the copies, as keys of PITCH_RATIOS."""
+    copies = options.pitch_copies
+    if copies is None:
+        hours = corpus.seconds / 3600
+        copies = next((count for limit, count in _COPIES_BY_HOURS if hours <= limit), 0)
+    if copies not in _COPIES:
+        raise InvalidValue(f"pitch copies is {copies}; it must be one of {', '.join(map(str, _COPIES))}")
+    return (ORIGINAL, *_COPIES[copies])
+
+
+def choose_budget(options: Options) -> Budget:
+    """The budget asked for. Raises InvalidValue if it is asked for twice."""
+    if options.minutes is not None and options.steps is not None:
+        raise InvalidValue("give either --minutes or --steps, not both")
+    if options.steps is not None:
+        return Budget(steps=options.steps)
+    return Budget(seconds=60 * (DEFAULT_MINUTES if options.minutes is None else options.minutes))
+
+
+def make_manifest(corpus: Corpus, seed: int) -> tuple[CorpusFile, ...]:
+    """The recordings as the checkpoint will name them, split into training and held out."""
+    out = held_out([recording.sha256 for recording in corpus.recordings], seed)
+    return tuple(
+        CorpusFile(
+            name=recording.name, seconds=recording.seconds, sample_rate=recording.sample_rate,
+            channels=recording.channels, sha256=recording.sha256, held_out=recording.sha256 in out,
+        )
+        for recording in corpus.recordings
+    )
+
+
+def match_manifest(corpus: Corpus, manifest: Sequence[CorpusFile]) -> tuple[Recording, ...]:
+    """The corpus's recordings in the manifest's order. Names may have changed; contents may not.
+
+    Raises InvalidValue if recordings were added, removed or changed.
+    """
+    present = {recording.sha256: recording for recording in corpus.recordings}
+    known = {file.sha256 for file in manifest}
+    gone = [file.name for file in manifest if file.sha256 not in present]
+    new = [recording.name for recording in corpus.recordings if recording.sha256 not in known]
+    if gone or new:
+        changes = [f"{len(names)} {what} ({names[0]}{', …' if len(names) > 1 else ''})"
+                   for what, names in (("missing or changed", gone), ("new or changed", new)) if names]
+        raise InvalidValue(f"the corpus is not the one this run was begun with: {', '.join(changes)}; "
+                           "restore it, or start a new run with another -o or with --force")
+    return tuple(present[file.sha256] for file in manifest)
+
+
+def check_disk(cache: SpectrogramCache, wanted: Sequence[tuple[Recording, str]]) -> None:
+    """Raise FileError now if the spectrograms will not fit on the disk."""
+    spec = cache.spec
+    needed = sum(cache.frames(recording, pitch) for recording, pitch in wanted) * 2 * spec.n_mels * 2
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache.folder).free
+    if needed > 0.95 * free:
+        raise FileError(f"{cache.folder} needs {needed / 1e9:.1f} GB for spectrograms and the disk has "
+                        f"{free / 1e9:.1f} GB free; make room, or use --pitch-copies 0")

@@ -1,0 +1,66 @@
+"""Reading a sound file block by block, as far as it goes, and noticing when it ends before it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from distill.errors import FileError
+
+BLOCK = 1 << 18  # samples per audio channel
+
+# libsndfile reads a cut-off WAV or AIFF without a word, but notes it in its log: "data : 192000 (should be 115182)".
+_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_STREAMED = 0xFFFF_0000  # a data size from here on means "unknown": written by a recorder that could not go back
+
+
+class SoundReader:
+    """Iterate for blocks [samples, channels] of float32. Afterwards `truncated` says whether the end was missing.
+
+    Raises FileError if nothing can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.truncated = False
+        try:
+            self._file = soundfile.SoundFile(path)
+        except (OSError, RuntimeError, TypeError) as error:
+            raise FileError(f"cannot read {path}: {_reason(error)}") from error
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        samples = 0
+        with self._file as file:
+            for declared, present in _CHUNK.findall(file.extra_info):
+                self.truncated |= int(present) < int(declared) < _STREAMED
+            while True:
+                try:
+                    block = file.read(BLOCK, dtype="float32", always_2d=True)
+                except (OSError, RuntimeError) as error:
+                    if not samples:  # FLAC that was cut short fails here, after some good blocks
+                        raise FileError(f"cannot read {self.path}: {_reason(error)}") from error
+                    self.truncated = True
+                    return
+                if not len(block):
+                    self.truncated |= samples < file.frames
+                    return
+                samples += len(block)
+                yield block
+
+
+def read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
+    """All of a recording, the mean of its audio channels: float32 [samples], and its rate in Hz."""
+    reader = SoundReader(path)
+    blocks = [block.mean(axis=1, dtype=np.float32) for block in reader]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), reader.sample_rate
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).strip().rstrip(".")

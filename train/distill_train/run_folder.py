@@ -1,0 +1,89 @@
+"""The run folder: what may be written where, and what a resumed run must agree with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distill.errors import FileError, InvalidValue, NotFound
+
+from .checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
+from .config import SIZES
+from .files import remove_partials
+from .options import Options
+from .schedule import Budget
+from .spectrograms import CACHE_FOLDER
+
+HISTORY_FILE = "history.jsonl"
+
+
+def open_run(options: Options) -> Checkpoint | None:
+    """Make the run folder ready; return the checkpoint to resume from, or None for a new run.
+
+    Raises InvalidValue if there is a run already and neither --resume nor --force was given, NotFound if there is
+    none to resume, FileError if the folder cannot be written.
+    """
+    run = options.run
+    file = run / CHECKPOINT_FILE
+    if options.resume and options.force:
+        raise InvalidValue("give either --resume (go on) or --force (start again), not both")
+    if options.resume:
+        if not file.exists():
+            raise NotFound(f"{file} does not exist; there is no run to resume, leave --resume out to begin one")
+        previous = load_checkpoint(file)
+        _agree(options, previous)
+        remove_partials(run)
+        return previous
+    if file.exists() and not options.force:
+        raise InvalidValue(f"{run} holds a run already; --resume goes on with it, --force starts again")
+    if run.exists() and not run.is_dir():
+        raise FileError(f"{run} is a file; -o must name a folder")
+    if run.is_dir() and not options.force and _strangers(run):
+        raise InvalidValue(f"{run} is not empty and not a run; give -o a new folder, or use --force to write into it")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        remove_partials(run)
+        file.unlink(missing_ok=True)
+        (run / HISTORY_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot write {run}: {error.strerror or error}") from error
+    return None
+
+
+def next_budget(options: Options, previous: Checkpoint) -> Budget:
+    """The budget of a resumed run. Raises InvalidValue if it is used up already."""
+    if options.minutes is not None and options.steps is not None:
+        raise InvalidValue("give either --minutes or --steps, not both")
+    budget = previous.budget
+    if options.steps is not None:
+        budget = Budget(steps=options.steps)
+    elif options.minutes is not None:
+        budget = Budget(seconds=60 * options.minutes)
+    if budget.used(previous.steps, previous.elapsed_seconds) >= 1:
+        raise InvalidValue(
+            f"{options.run} is complete: {previous.steps} steps in {previous.elapsed_seconds / 60:.1f} minutes of "
+            f"{budget}; to go on, give --minutes or --steps larger than that"
+        )
+    return budget
+
+
+def _strangers(run: Path) -> bool:
+    """Whether the folder holds anything that an earlier call, stopped before its first checkpoint, did not make."""
+    return any(item.name != CACHE_FOLDER and not item.name.startswith(".") for item in run.iterdir())
+
+
+def _agree(options: Options, previous: Checkpoint) -> None:
+    """Options given on resuming must be those the run was begun with."""
+    network = previous.network
+    copies = len(previous.recipe.pitches) - 1
+    begun = {
+        "seed": previous.seed,
+        "pitch_copies": copies,
+        "size": next((name for name, pair in SIZES.items() if pair == (network.width, network.blocks)), "other"),
+        **{name: getattr(previous.spec, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")},
+    }
+    for name, value in begun.items():
+        given = getattr(options, name)
+        if given is not None and given != value:
+            flag = "--" + name.replace("_", "-")
+            raise InvalidValue(f"{flag} is {given} but this run was begun with {value}; leave {flag} out, "
+                               "or start a new run with another -o or with --force")

@@ -1,0 +1,244 @@
+"""One call of `distill-train`: prepare, train until the budget is used up or a signal comes, save."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import distill
+
+from .advice import stalled
+from .checkpoint import CHECKPOINT_FILE, Checkpoint, save_checkpoint
+from .crops import CropSampler
+from .evaluate import evaluation_set, level_error_db
+from .facts import Facts
+from .files import atomic_write
+from .filler import CacheFiller
+from .options import Options
+from .prepare import Prepared, prepare
+from .progress import Progress, clock
+from .run_folder import HISTORY_FILE, open_run
+from .signals import StopRequest
+from .spectrograms import missing
+from .trainer import StepLoss
+
+SAVE_INTERVAL = 60.0  # seconds between saves
+EVALUATION_INTERVAL = 10.0  # seconds between looks at the held-out recordings ...
+EVALUATION_SHARE = 0.05  # ... which may take up to this share of the time
+_SMOOTHING = 50  # steps that a reported loss is averaged over
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a call ended. `signal` is None if the budget was used up; `seconds` of training, over all resumptions."""
+
+    checkpoint: Checkpoint
+    path: Path
+    signal: int | None
+    losses: StepLoss
+    training_db: float
+    held_out_db: float | None  # None if nothing is held out
+    first_checkpoint_seconds: float | None  # from the start of the call; None when resuming
+    audio_seconds_per_second: float
+    left_out: int  # files
+
+
+def train(options: Options, progress: Progress, stop: StopRequest) -> Result:
+    """Do what `options` ask. Raises DistillError, or Stopped if a signal came before there was anything to save."""
+    began = time.monotonic()
+    previous = open_run(options)
+    prepared = prepare(options, previous, progress, stop)
+    session = Session(prepared, options.run, previous, progress, stop)
+    first = None
+    if previous is None:
+        session.evaluate()
+        session.save()
+        first = time.monotonic() - began
+        progress.note(f"first model saved after {first:.1f} s in {session.path}; it can be exported while this goes on")
+    else:
+        progress.note(f"resuming at step {previous.steps}, {clock(previous.elapsed_seconds)} of {prepared.facts.budget}")
+    pitches = prepared.facts.recipe.pitches[1:]
+    with CacheFiller(prepared.cache, missing(prepared.cache, prepared.recordings, pitches)):
+        session.train()
+    return session.finish(first)
+
+
+class Session:
+    """The loop around the trainer: its clock, its record, its saves."""
+
+    def __init__(
+        self, prepared: Prepared, run: Path, previous: Checkpoint | None, progress: Progress, stop: StopRequest
+    ) -> None:
+        self.facts: Facts = prepared.facts
+        self.path = run / CHECKPOINT_FILE
+        self._prepared = prepared
+        self._trainer = prepared.trainer
+        self._progress = progress
+        self._stop = stop
+        facts = self.facts
+        self._sampler = CropSampler(prepared.training, facts.stats, facts.recipe, facts.spec.floor_db)
+        per_latent = facts.network.frames_per_latent
+        originals = prepared.training[: len(prepared.recordings)]
+        self._training_set = evaluation_set(originals, facts.stats, per_latent)
+        self._held_out_set = evaluation_set(prepared.held_out, facts.stats, per_latent)
+        self._history: list[dict[str, float]] = list(previous.history) if previous else []
+        self._elapsed_before = previous.elapsed_seconds if previous else 0.0
+        self._steps_before = self._trainer.steps
+        self._began = time.monotonic()
+        self._recent: deque[StepLoss] = deque(maxlen=_SMOOTHING)
+        self._advised = False
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all resumptions."""
+        return self._elapsed_before + time.monotonic() - self._began
+
+    def train(self) -> None:
+        """Step until the budget is used up or a signal has come."""
+        self._began = time.monotonic()
+        next_save = time.monotonic() + SAVE_INTERVAL
+        next_evaluation = time.monotonic() + EVALUATION_INTERVAL
+        while self._used() < 1 and self._stop.number is None:
+            loss = self._trainer.step(self._sampler, self._used(), self.facts.stats.std[0])
+            self._recent.append(loss)
+            now = time.monotonic()
+            if now >= next_evaluation:
+                self.evaluate()
+                took = time.monotonic() - now
+                next_evaluation = now + max(EVALUATION_INTERVAL, took / EVALUATION_SHARE)
+            if now >= next_save:
+                self.save()
+                next_save = time.monotonic() + SAVE_INTERVAL
+            self._progress.status(self._status(), self._used())
+
+    def evaluate(self) -> None:
+        """Measure the averaged weights and add a row to the history."""
+        trainer, stats = self._trainer, self.facts.stats
+        pieces = self._held_out_set or self._training_set
+        row = {"step": float(trainer.steps), "seconds": round(self.elapsed(), 3)}
+        error = level_error_db(trainer.ema_encoder, trainer.ema_decoder, pieces, stats)
+        row["held_out_db" if self._held_out_set else "training_db"] = error
+        if self._recent:
+            row |= self._losses()._asdict()
+        self._history.append(row)
+        if self._held_out_set and not self._advised and (advice := stalled(self._history)):
+            self._progress.note(advice)
+            self._advised = True
+
+    def save(self, chosen: str = "ema", ended: bool = False) -> Checkpoint:
+        """Write the checkpoint and the history as they are now."""
+        facts = {field.name: getattr(self.facts, field.name) for field in fields(Facts)}
+        checkpoint = Checkpoint(
+            **facts, **self._trainer.state()._asdict(), elapsed_seconds=self.elapsed(), complete=self._used() >= 1,
+            chosen=chosen, history=list(self._history), libraries=_libraries(),
+            created=datetime.now(UTC).isoformat(timespec="seconds") if ended else None,
+        )
+        save_checkpoint(self.path, checkpoint)
+        with atomic_write(self.path.with_name(HISTORY_FILE)) as stream:
+            stream.write("".join(json.dumps(row) + "\n" for row in self._history).encode())
+        return checkpoint
+
+    def finish(self, first_checkpoint_seconds: float | None) -> Result:
+        """Decide which weights are the model, save for the last time."""
+        trainer, stats = self._trainer, self.facts.stats
+        self.evaluate()
+        pieces = self._held_out_set or self._training_set
+        trainer.encoder.eval()
+        trainer.decoder.eval()
+        errors = {
+            "raw": level_error_db(trainer.encoder, trainer.decoder, pieces, stats),
+            "ema": level_error_db(trainer.ema_encoder, trainer.ema_decoder, pieces, stats),
+        }
+        chosen = "raw" if errors["raw"] < errors["ema"] else "ema"
+        networks = {
+            "raw": (trainer.encoder, trainer.decoder), "ema": (trainer.ema_encoder, trainer.ema_decoder),
+        }[chosen]
+        seconds = time.monotonic() - self._began
+        checkpoint = self.save(chosen, ended=True)
+        self._progress.close()
+        steps = trainer.steps - self._steps_before
+        return Result(
+            checkpoint=checkpoint, path=self.path, signal=None if checkpoint.complete else self._stop.number,
+            losses=self._losses(), training_db=level_error_db(*networks, self._training_set, stats),
+            held_out_db=errors[chosen] if self._held_out_set else None,
+            first_checkpoint_seconds=first_checkpoint_seconds,
+            audio_seconds_per_second=steps * self._audio_seconds_per_step() / max(seconds, 1e-9),
+            left_out=self._prepared.left_out,
+        )
+
+    def _used(self) -> float:
+        return self.facts.budget.used(self._trainer.steps, self.elapsed())
+
+    def _losses(self) -> StepLoss:
+        if not self._recent:
+            return StepLoss(*[float("nan")] * 4)
+        return StepLoss(*(float(value) for value in np.mean(np.array(self._recent), axis=0)))
+
+    def _audio_seconds_per_step(self) -> float:
+        recipe = self.facts.recipe
+        return recipe.batch_size * recipe.crop_frames / self.facts.spec.frame_rate_hz
+
+    def _status(self) -> str:
+        elapsed, used = self.elapsed(), self._used()
+        here = time.monotonic() - self._began
+        rate = (self._trainer.steps - self._steps_before) / max(here, 1e-9)
+        budget = self.facts.budget
+        if budget.steps is not None:
+            left = (budget.steps - self._trainer.steps) / max(rate, 1e-9)
+        else:
+            left = (budget.seconds or 0) - elapsed
+        error = self._history[-1].get("held_out_db", self._history[-1].get("training_db", float("nan")))
+        label = "held out" if self._held_out_set else "training error"
+        return (
+            f"{used:4.0%}  {clock(elapsed)} done, {clock(left)} left  step {self._trainer.steps}  "
+            f"loss {self._losses().total:.3f}  {label} {error:.2f} dB  {rate * self._audio_seconds_per_step():.0f} audio s/s"
+        )
+
+
+def summary(result: Result, run: Path) -> dict[str, Any]:
+    """What `--json` prints."""
+    checkpoint = result.checkpoint
+    held_out = [file for file in checkpoint.corpus if file.held_out]
+    return {
+        "run": str(run),
+        "checkpoint": str(result.path),
+        "steps": checkpoint.steps,
+        "seconds": round(checkpoint.elapsed_seconds, 3),
+        "complete": checkpoint.complete,
+        "seed": checkpoint.seed,
+        "losses": {name: _finite(value) for name, value in result.losses._asdict().items()},
+        "held_out_db": result.held_out_db,
+        "training_db": result.training_db,
+        "weights": checkpoint.chosen,
+        "first_checkpoint_seconds": result.first_checkpoint_seconds,
+        "audio_seconds_per_second": result.audio_seconds_per_second,
+        "corpus": {
+            "files": len(checkpoint.corpus),
+            "seconds": sum(file.seconds for file in checkpoint.corpus),
+            "training": len(checkpoint.corpus) - len(held_out),
+            "held_out": len(held_out),
+            "left_out": result.left_out,
+        },
+        "spec": asdict(checkpoint.spec),
+        "network": asdict(checkpoint.network),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _libraries() -> dict[str, str]:
+    return {
+        "distill": distill.__version__, "python": platform.python_version(), "torch": str(torch.__version__),
+        "torchaudio": version("torchaudio"), "numpy": np.__version__,
+    }
