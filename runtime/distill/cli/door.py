@@ -34,10 +34,6 @@ def _code(command: Callable[[], Any], program: str) -> int:
         return 143
     except DistillError as error:
         return _say(program, str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of our standard output has gone: nobody is left to write to, and Python must not try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except MemoryError:
         return _say(program, "out of memory; ask for less at a time", FileError.exit_code)
     except Exception as error:
@@ -56,3 +52,8 @@ def _say(program: str, message: str, code: int) -> int:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+def reader_left() -> None:
+    """The reader of our standard output has gone: nobody is left to write to, and Python must not try at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,8 @@ import typer
 
 from distill.errors import FileError, InvalidValue
 
+from .door import reader_left
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -114,9 +116,12 @@ def _make(model: Model, output: str, seconds: float | None, seed: int, knobs: di
                         title=model.name, comment=f"distill {comment}")
     meter = _Meter()
     started = time.perf_counter()
-    with sink:
-        for piece in meter.watch(pieces):
-            sink.write(piece)
+    try:
+        with sink:
+            for piece in meter.watch(pieces):
+                sink.write(piece)
+    except BrokenPipeError:
+        reader_left()
     spent = time.perf_counter() - started
     if sink.clipped:
         print(f"warning: {output}: {sink.clipped} samples were beyond full scale and are clipped; "
