@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NotFound,
         NumericError,
     )
+    from .knobs import Knobs
     from .model import Model, load
     from .spec import SpectrogramSpec
 
@@ -36,6 +37,7 @@ __all__ = [
     "DistillError",
     "FileError",
     "InvalidValue",
+    "Knobs",
     "MissingExtra",
     "Model",
     "NotFound",
@@ -48,8 +50,8 @@ __all__ = [
     "synthesize",
 ]
 
-_HOME = {"Synthesizer": "dsp", "analyze": "dsp", "overlap_add": "dsp", "synthesize": "dsp", "Model": "model",
-         "load": "model", "SpectrogramSpec": "spec"}
+_HOME = {"Synthesizer": "dsp", "analyze": "dsp", "overlap_add": "dsp", "synthesize": "dsp", "Knobs": "knobs",
+         "Model": "model", "load": "model", "SpectrogramSpec": "spec"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,17 +15,14 @@ from .bundle import Bundle, open_bundle
 from .decoder import ChunkDecoder
 from .engine import Device, Engine
 from .errors import InvalidValue, NumericError
+from .knobs import Knobs, Quality
+from .latents import Source, make_source
 from .prior import Prior
+from .render import blocks, render
 from .sidecar import Sidecar
 from .spec import SpectrogramSpec
-from .walk import Gaussian, Walk
 
 Array = NDArray[np.float32]
-Mode = Literal["walk"]
-Quality = Literal["fast", "balanced", "high"]
-
-LONGEST_SECONDS = 24 * 3600.0  # of one call with seconds=; endless streams have no limit
-_FADE_IN, _FADE_OUT = 0.005, 0.02  # seconds; a sound that is cut out of another neither starts nor ends with a click
 
 
 def load(model: str | os.PathLike[str] | None = None, *, device: Device = "auto", threads: int = 1) -> Model:
@@ -123,62 +119,34 @@ class Model:
             pieces.append(latents[:, (start - first) // ratio:][:, :step // ratio])
         return np.concatenate(pieces, axis=1)
 
-    def stream(self, seconds: float | None = None, *, seed: int = 0, mode: Mode = "walk", wander: float = 0.3,
-               quality: Quality = "balanced", block: int = 512) -> Iterator[Array]:
+    def generate(self, seconds: float = 10.0, **knobs: Any) -> Array:
+        """Make `seconds` of sound: float32 [samples] at `sample_rate`. The same seed gives the same samples.
+
+        knobs: the fields of `distill.Knobs`. Raises InvalidValue for what is not allowed.
+        """
+        return np.concatenate(list(render(self, Knobs.of(**knobs), seconds)), axis=-1)
+
+    def stream(self, seconds: float | None = None, *, block: int = 512, **knobs: Any) -> Iterator[Array]:
         """Blocks of `block` samples (the last may be shorter), endless unless `seconds` is given.
 
         Concatenated they are `generate` with the same knobs, bit for bit, whatever the block.
         quality "high" needs the whole file and is refused.
         """
-        if not isinstance(block, int) or not 1 <= block <= 1 << 26:
-            raise InvalidValue(f"block is {block!r}; it must be a whole number of samples, at least 1")
-        if quality == "high":
+        wishes = Knobs.of(**knobs)
+        if wishes.quality == "high":
             raise InvalidValue("quality 'high' needs the whole file and cannot stream; use fast or balanced")
-        pieces = self._render(seconds, seed, mode, wander, quality)
-        return _blocks(pieces, block)
+        return blocks(render(self, wishes, seconds), block)
 
-    def generate(self, seconds: float = 10.0, *, seed: int = 0, mode: Mode = "walk", wander: float = 0.3,
-                 quality: Quality = "balanced") -> Array:
-        """Make `seconds` of sound: float32 [samples] at `sample_rate`. The same seed gives the same samples.
-
-        mode: "walk" follows the encoded corpus. wander: 0 stays with the recordings, 1 goes far from them.
-        """
-        return np.concatenate(list(self._render(seconds, seed, mode, wander, quality)))
-
-    def _render(self, seconds: float | None, seed: int, mode: str, wander: float, quality: str) -> Iterator[Array]:
-        """Check every knob now, make sound when asked for."""
-        total = None if seconds is None else _checked_samples(seconds, self.sample_rate)
-        if mode != "walk":
-            raise InvalidValue(f"mode is {mode!r}; it must be walk")
-        if quality not in ("fast", "balanced", "high"):
-            raise InvalidValue(f"quality is {quality!r}; it must be fast, balanced or high")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
-            raise InvalidValue(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
-        if not (isinstance(wander, (int, float)) and 0 <= wander <= 1):
-            raise InvalidValue(f"wander is {wander!r}; it must be a number from 0 to 1")
-        latent = self.sidecar.latent
-        mean, std = np.array(latent.mean, np.float32), np.array(latent.std, np.float32)
-        source: Walk | Gaussian
-        if self.prior is not None:
-            source = Walk(self.prior, latent.rate_hz, seed, float(wander))
-        else:
-            source = Gaussian(mean, std, latent.rate_hz, seed)
-        return self._samples(source, total, quality)
-
-    def _samples(self, source: Walk | Gaussian, total: int | None, quality: str) -> Iterator[Array]:
-        latents = self._latents(source, total)
+    def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Array]:
+        """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless."""
+        source = make_source(self.sidecar, self.prior, knobs, lane)
         limit = np.float32(self.sidecar.loudness.frame_limit_db)
-        spectrograms = (_held_down(self._decoder.denormalise(part), limit) for part in self._decoder.stream(latents))
-        if quality == "high":
-            whole = np.concatenate(list(spectrograms), axis=2)
-            pieces: Iterator[Array] = iter([dsp.synthesize(whole, self.spec, "high", total)])
-        else:
-            pieces = _synthesized(spectrograms, dsp.Synthesizer(self.spec, quality))
-        return _faded(pieces, total, self.sample_rate)
+        for piece in self._decoder.stream(self._latents(source, frames)):
+            yield _held_down(self._decoder.denormalise(piece), limit)
 
-    def _latents(self, source: Walk | Gaussian, total: int | None) -> Iterator[Array]:
-        """Latent frames for `total` samples, a chunk of the grid at a time."""
-        left = None if total is None else -(-self.spec.frames(total) // self._decoder.frames_per_latent)
+    def _latents(self, source: Source, frames: int | None) -> Iterator[Array]:
+        """Latents for so many frames, a chunk of the grid at a time."""
+        left = None if frames is None else -(-frames // self._decoder.frames_per_latent)
         while left is None or left > 0:
             count = self._decoder.chunk if left is None else min(left, self._decoder.chunk)
             yield source.take(count)
@@ -197,70 +165,8 @@ class Model:
         return Engine(self._bundle.read("encoder"), f"{self._bundle.path} (encoder)", self._device, self._threads)
 
 
-def _checked_samples(seconds: float, sample_rate: int) -> int:
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not math.isfinite(seconds) or not 0 < seconds <= LONGEST_SECONDS:
-        raise InvalidValue(f"seconds is {seconds!r}; it must be a number above 0 and at most {LONGEST_SECONDS:.0f}")
-    return max(1, round(seconds * sample_rate))
-
-
-def _synthesized(spectrograms: Iterator[Array], synthesizer: dsp.Synthesizer) -> Iterator[Array]:
-    for spectrogram in spectrograms:
-        yield synthesizer.push(spectrogram)
-    yield synthesizer.flush()
-
-
 def _held_down(spectrogram: Array, limit_db: np.float32) -> Array:
     """No frame louder than the loudest of the corpus: what lies outside the corpus's latents may overshoot."""
     level = 10 * np.log10(np.exp(spectrogram[0] * np.float32(np.log(10) / 10)).sum(axis=0))
     spectrogram[0] -= np.maximum(level - limit_db, 0)
     return spectrogram
-
-
-def _faded(pieces: Iterator[Array], total: int | None, sample_rate: int) -> Iterator[Array]:
-    """Short fades at the ends, and exactly `total` samples."""
-    fade_in = _ramp(round(_FADE_IN * sample_rate))
-    fade_out = _ramp(round(_FADE_OUT * sample_rate))[::-1]
-    done = 0
-    for piece in pieces:
-        if total is not None:
-            piece = piece[:total - done]
-        if len(piece) == 0:
-            continue
-        stop = done + len(piece)
-        if done < len(fade_in):
-            part = fade_in[done:stop]
-            piece[:len(part)] *= part
-        if total is not None and stop > total - len(fade_out):
-            first = max(done, total - len(fade_out))
-            at = first - (total - len(fade_out))
-            piece[first - done:] *= fade_out[at:at + stop - first]
-        if not np.isfinite(piece).all():
-            raise NumericError("synthesis gave samples that are not finite")
-        yield piece
-        done = stop
-    if total is not None and done < total:  # the last frame's window can end a few samples early
-        yield np.zeros(total - done, np.float32)
-
-
-def _ramp(samples: int) -> Array:
-    """Half a Hann window, 0 to 1."""
-    return (0.5 - 0.5 * np.cos(np.pi * (np.arange(samples) + 0.5) / samples)).astype(np.float32)
-
-
-def _blocks(pieces: Iterator[Array], block: int) -> Iterator[Array]:
-    """The same samples, `block` at a time."""
-    waiting: list[Array] = []
-    count = 0
-    for piece in pieces:
-        waiting.append(piece)
-        count += len(piece)
-        if count < block:
-            continue
-        joined = np.concatenate(waiting)
-        whole = count - count % block
-        for start in range(0, whole, block):
-            yield joined[start:start + block]
-        waiting, count = [joined[whole:]], count - whole
-    if count:
-        yield np.concatenate(waiting)

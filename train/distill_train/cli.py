@@ -12,6 +12,9 @@ import typer
 
 from distill.cli import door
 from distill.errors import InvalidValue, MissingExtra
+from distill.spec import SpectrogramSpec
+
+from .options import DEFAULT_MINUTES, DEFAULT_SEED, DEFAULT_SIZE, Options
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False,
@@ -21,23 +24,24 @@ inspector = typer.Typer(name="distill-train inspect", **_SETTINGS)
 
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="A folder of recordings, or one recording.")]
 Flag = typer.Option
+_SPEC = SpectrogramSpec()
 
 
 @trainer.command()
 def train(
     corpus: CorpusArgument,
     run: Annotated[Path, Flag("--output", "-o", metavar="RUN", help="Folder for the checkpoint; made if need be.")],
-    minutes: Annotated[float | None, Flag(help="Train for so long. [default: 10]")] = None,
+    minutes: Annotated[float | None, Flag(help=f"Train for so long. [default: {DEFAULT_MINUTES:g}]")] = None,
     steps: Annotated[int | None, Flag(help="Train for so many steps instead.")] = None,
     resume: Annotated[bool, Flag("--resume", help="Go on with the run in RUN.")] = False,
     force: Annotated[bool, Flag("--force", help="Start again, replacing the run in RUN.")] = False,
-    seed: Annotated[int | None, Flag(help="Same seed, same split and same start. [default: 0]")] = None,
-    sample_rate: Annotated[int | None, Flag(help="Hz, of the model. [default: 48000]")] = None,
-    n_fft: Annotated[int | None, Flag(help="Samples in a window. [default: 2048; 1024 suits percussion]")] = None,
+    seed: Annotated[int | None, Flag(help=f"Same seed, same split and same start. [default: {DEFAULT_SEED}]")] = None,
+    sample_rate: Annotated[int | None, Flag(help=f"Hz, of the model. [default: {_SPEC.sample_rate}]")] = None,
+    n_fft: Annotated[int | None, Flag(help=f"Samples in a window. [default: {_SPEC.n_fft}; 1024 suits percussion]")] = None,
     hop_length: Annotated[int | None, Flag(help="Samples between frames. [default: n_fft / 4]")] = None,
-    n_mels: Annotated[int | None, Flag(help="Frequency bands; more are finer and slower. [default: 384]")] = None,
+    n_mels: Annotated[int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {_SPEC.n_mels}]")] = None,
     floor_db: Annotated[float | None, Flag(help="Level taken for silence, dB. [default: from the corpus]")] = None,
-    size: Annotated[str | None, Flag(help="small, base or large. [default: base]")] = None,
+    size: Annotated[str | None, Flag(help=f"small, base or large. [default: {DEFAULT_SIZE}]")] = None,
     pitch_copies: Annotated[
         int | None, Flag(help="Copies of each recording at other pitches: 0, 2 or 4. [default: 4 up to half an hour]")
     ] = None,
@@ -52,8 +56,6 @@ def train(
 
     Example: distill-train bells/ -o runs/bells --minutes 10
     """
-    from .options import Options
-
     options = Options(
         corpus=corpus, run=run, minutes=minutes, steps=steps, resume=resume, force=force, seed=seed,
         sample_rate=sample_rate, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, floor_db=floor_db, size=size,

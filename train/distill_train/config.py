@@ -44,10 +44,15 @@ class NetworkConfig:
 SIZES: dict[str, tuple[int, int]] = {"small": (128, 2), "base": (256, 2), "large": (384, 3)}
 
 
-def network_config(size: str, n_mels: int) -> NetworkConfig:
-    """The network for a `--size` name and a number of bands."""
+def check_size(size: str) -> None:
+    """Raise InvalidValue unless `size` is a name that `--size` knows."""
     if size not in SIZES:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
+
+
+def network_config(size: str, n_mels: int) -> NetworkConfig:
+    """The network for a `--size` name and a number of bands."""
+    check_size(size)
     width, blocks = SIZES[size]
     return NetworkConfig(n_mels=n_mels, width=width, blocks=blocks, latent_dim=min(64, 2 * n_mels))
 

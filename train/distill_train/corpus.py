@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,9 @@ class Corpus:
         return sum(recording.seconds for recording in self.recordings)
 
 
-def scan(folder: Path, exclude: Path | None = None, tick: Callable[[int, int], None] = lambda done, total: None) -> Corpus:
+def scan(
+    folder: Path, exclude: Path | None = None, tick: Callable[[int, int], None] = lambda done, total: None
+) -> Corpus:
     """Look at every file under `folder` (or at one file). `exclude` is a folder to stay out of: the run's own.
 
     `tick(done, total)` is called after each file, and may raise to stop. Raises NotFound if there is no such path,
@@ -214,11 +216,7 @@ def _nothing(folder: Path, left_out: list[LeftOut]) -> str:
     reasons: dict[str, int] = {}
     for item in left_out:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    listed = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items(), key=lambda pair: -pair[1])[:4])
+    most = sorted(reasons.items(), key=lambda pair: -pair[1])[:4]
+    listed = ", ".join(f"{count} x {reason}" for reason, count in most)
     return f"{folder} has no usable recording; left out: {listed}"
 
-
-def in_order(corpus: Corpus, names: Iterator[str]) -> Corpus:
-    """The same corpus with its recordings in the order of `names`."""
-    by_name = {recording.name: recording for recording in corpus.recordings}
-    return replace(corpus, recordings=tuple(by_name[name] for name in names))

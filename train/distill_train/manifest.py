@@ -1,4 +1,4 @@
-"""Which recordings a model was made of, as it is kept inside the checkpoint: names and hashes, no sound and no paths."""
+"""Which recordings a model was made of, as the checkpoint keeps it: names and hashes, no sound, no paths."""
 
 from __future__ import annotations
 

@@ -32,15 +32,30 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(self.norm.weight.new_full((width,), 0.1))
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden = self.depthwise(features.transpose(1, 2)).transpose(1, 2)
+        hidden: Tensor = self.depthwise(features.transpose(1, 2)).transpose(1, 2)
         hidden = self.project(self.activation(self.expand(self.norm(hidden))))
         return features + self.scale * hidden
 
 
-def _blocks(config: NetworkConfig) -> nn.Sequential:
-    return nn.Sequential(
-        *(ConvNeXtBlock(config.width, config.expansion, config.kernel_size) for _ in range(config.blocks))
-    )
+class Blocks(nn.ModuleList):
+    """ConvNeXt blocks one after the other. Shape: features [B, latent_frames, width] -> the same."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(
+            ConvNeXtBlock(config.width, config.expansion, config.kernel_size) for _ in range(config.blocks)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        for block in self:
+            features = block(features)
+        return features
+
+    def silence(self) -> None:
+        """Make every block add nothing, until training changes that."""
+        for block in self:
+            assert isinstance(block, ConvNeXtBlock)
+            nn.init.zeros_(block.project.weight)
+            nn.init.zeros_(block.project.bias)
 
 
 class Encoder(nn.Module):
@@ -53,7 +68,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.patch = nn.Linear(config.patch_size, config.width)
-        self.blocks = _blocks(config)
+        self.blocks = Blocks(config)
         self.posterior = nn.Linear(config.width, 2 * config.latent_dim)
 
     @property
@@ -76,7 +91,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.expand = nn.Linear(config.latent_dim, config.width)
-        self.blocks = _blocks(config)
+        self.blocks = Blocks(config)
         self.patch = nn.Linear(config.width, config.patch_size)
 
     @property
@@ -85,7 +100,7 @@ class Decoder(nn.Module):
         return receptive_field(self.config)
 
     def forward(self, latents: Tensor) -> Tensor:
-        patches = self.patch(self.blocks(self.expand(latents.transpose(1, 2))))
+        patches: Tensor = self.patch(self.blocks(self.expand(latents.transpose(1, 2))))
         # [B, latent_frames, frames_per_latent * 2 * bands] -> [B, frames, 2, bands] -> [B, 2, bands, frames]
         frames = patches.reshape(latents.shape[0], -1, 2, self.config.n_mels)
         return frames.permute(0, 2, 3, 1)

@@ -29,4 +29,5 @@ class Options:
 
 
 DEFAULT_MINUTES = 10.0
+DEFAULT_SEED = 0
 DEFAULT_SIZE = "base"

@@ -12,7 +12,11 @@ The posterior mean takes that back to P / s for the latents, whose variance is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .network import Decoder, Encoder
@@ -23,11 +27,13 @@ INITIAL_LOGVAR = -3.0  # of the posterior: sigma .22, so the decoder hears some 
 MAX_PATCHES = 12_288  # enough for a covariance; more only costs seconds
 
 
-def patch_starts(frames: list[int], frames_per_latent: int, limit: int = MAX_PATCHES) -> list[Tensor]:
+def patch_starts(
+    frames: Sequence[int], frames_per_latent: int, limit: int = MAX_PATCHES
+) -> list[NDArray[np.int64]]:
     """For recordings of `frames` frames each: which patches to look at, as first frames, evenly spread."""
     possible = sum(max(0, count - frames_per_latent + 1) for count in frames)
     stride = max(1, -(-possible // limit))
-    return [torch.arange(0, max(0, count - frames_per_latent + 1), stride) for count in frames]
+    return [np.arange(0, max(0, count - frames_per_latent + 1), stride) for count in frames]
 
 
 @torch.no_grad()
@@ -71,8 +77,6 @@ def start_from_pca(encoder: Encoder, decoder: Decoder, patches: Tensor, frequenc
     decoder.patch.weight.mul_(0.1)
     decoder.patch.weight[:, :kept] = basis * spread / weight[:, None]
     decoder.patch.bias.copy_(mean / weight)
-    for blocks in (encoder.blocks, decoder.blocks):
-        for block in blocks:
-            block.project.weight.zero_()
-            block.project.bias.zero_()
+    encoder.blocks.silence()
+    decoder.blocks.silence()
     return float(variance[:dim].sum() / covariance.diagonal().sum().clamp_min(1e-12))

@@ -15,8 +15,8 @@ from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
 from .options import DEFAULT_MINUTES, Options
 from .schedule import Budget
-from .split import held_out
 from .spectrograms import SpectrogramCache
+from .split import held_out
 
 # Copies at other pitches teach a small corpus the notes between its notes. A large one has them already, and its
 # copies would take minutes to analyse and gigabytes to keep: (hours of corpus up to here, copies).
@@ -28,10 +28,8 @@ _COPIES: dict[int, tuple[str, ...]] = {
 }
 
 
-def choose_spec(
-    options: Options, recordings: Sequence[Recording], note: Callable[[str], None], tick: Callable[[int, int], None]
-) -> SpectrogramSpec:
-    """The spec of a new run. The floor follows the corpus unless it is given."""
+def wished_spec(options: Options) -> SpectrogramSpec:
+    """The spec of a new run as far as the options go; for the rest, the defaults."""
     chosen = {
         name: value
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")
@@ -39,9 +37,14 @@ def choose_spec(
     }
     if "n_fft" in chosen and "hop_length" not in chosen:
         chosen["hop_length"] = chosen["n_fft"] // 4
-    spec = SpectrogramSpec(**chosen)
-    if options.floor_db is not None:
-        return spec
+    return SpectrogramSpec(**chosen)
+
+
+def with_floor(
+    spec: SpectrogramSpec, recordings: Sequence[Recording], note: Callable[[str], None],
+    tick: Callable[[int, int], None],
+) -> SpectrogramSpec:
+    """The spec with the floor that suits the recordings."""
     peaks = []
     for index, recording in enumerate(recordings):
         peaks.append(peak_band_level_db(recording, spec))
@@ -107,7 +110,6 @@ def check_disk(cache: SpectrogramCache, wanted: Sequence[tuple[Recording, str]])
     """Raise FileError now if the spectrograms will not fit on the disk."""
     spec = cache.spec
     needed = sum(cache.frames(recording, pitch) for recording, pitch in wanted) * 2 * spec.n_mels * 2
-    cache.folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache.folder).free
     if needed > 0.95 * free:
         raise FileError(f"{cache.folder} needs {needed / 1e9:.1f} GB for spectrograms and the disk has "

@@ -76,12 +76,13 @@ def warnings(corpus: Corpus) -> list[str]:
     name([r for r in recordings if r.cancelled], "with channels that largely cancel out when mixed to mono")
     name([r for r in recordings if r.seconds < SHORT_SECONDS], f"under {SHORT_SECONDS} s, padded with silence")
     loudest, quietest = _extremes(corpus)
-    if loudest.peak_db - quietest.peak_db > SPREAD_DB:
-        found.append(f"peaks differ by {loudest.peak_db - quietest.peak_db:.0f} dB, from {quietest.name} to {loudest.name}")
+    spread = loudest.peak_db - quietest.peak_db
+    if spread > SPREAD_DB:
+        found.append(f"peaks differ by {spread:.0f} dB, from {quietest.name} to {loudest.name}")
     if len(_rates(corpus)) > 1:
         found.append(f"mixed sample rates ({', '.join(map(str, sorted(_rates(corpus))))} Hz); all are resampled")
     if len(recordings) < MIN_FILES:
-        found.append(f"fewer than {MIN_FILES} recordings: none is held out, so the error will be measured on the training")
+        found.append(f"fewer than {MIN_FILES} recordings: none is held out, the error will be that of the training")
     if corpus.seconds < FEW_SECONDS:
         found.append(f"{corpus.seconds:.1f} s in all is very little; the model will do little but repeat it")
     return found

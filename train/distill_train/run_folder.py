@@ -8,7 +8,6 @@ from distill.errors import FileError, InvalidValue, NotFound
 
 from .checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from .config import SIZES
-from .files import remove_partials
 from .options import Options
 from .schedule import Budget
 from .spectrograms import CACHE_FOLDER
@@ -17,10 +16,11 @@ HISTORY_FILE = "history.jsonl"
 
 
 def open_run(options: Options) -> Checkpoint | None:
-    """Make the run folder ready; return the checkpoint to resume from, or None for a new run.
+    """The checkpoint to resume from, or None for a new run. Writes nothing: --force replaces a run only once there is
+    something to replace it with.
 
     Raises InvalidValue if there is a run already and neither --resume nor --force was given, NotFound if there is
-    none to resume, FileError if the folder cannot be written.
+    none to resume, FileError if the folder cannot be one.
     """
     run = options.run
     file = run / CHECKPOINT_FILE
@@ -31,7 +31,6 @@ def open_run(options: Options) -> Checkpoint | None:
             raise NotFound(f"{file} does not exist; there is no run to resume, leave --resume out to begin one")
         previous = load_checkpoint(file)
         _agree(options, previous)
-        remove_partials(run)
         return previous
     if file.exists() and not options.force:
         raise InvalidValue(f"{run} holds a run already; --resume goes on with it, --force starts again")
@@ -39,13 +38,6 @@ def open_run(options: Options) -> Checkpoint | None:
         raise FileError(f"{run} is a file; -o must name a folder")
     if run.is_dir() and not options.force and _strangers(run):
         raise InvalidValue(f"{run} is not empty and not a run; give -o a new folder, or use --force to write into it")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        remove_partials(run)
-        file.unlink(missing_ok=True)
-        (run / HISTORY_FILE).unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot write {run}: {error.strerror or error}") from error
     return None
 
 

@@ -66,7 +66,8 @@ def train(options: Options, progress: Progress, stop: StopRequest) -> Result:
         first = time.monotonic() - began
         progress.note(f"first model saved after {first:.1f} s in {session.path}; it can be exported while this goes on")
     else:
-        progress.note(f"resuming at step {previous.steps}, {clock(previous.elapsed_seconds)} of {prepared.facts.budget}")
+        done = f"step {previous.steps}, {clock(previous.elapsed_seconds)}"
+        progress.note(f"resuming at {done} of {prepared.facts.budget}")
     pitches = prepared.facts.recipe.pitches[1:]
     with CacheFiller(prepared.cache, missing(prepared.cache, prepared.recordings, pitches)):
         session.train()
@@ -94,13 +95,16 @@ class Session:
         self._history: list[dict[str, float]] = list(previous.history) if previous else []
         self._elapsed_before = previous.elapsed_seconds if previous else 0.0
         self._steps_before = self._trainer.steps
-        self._began = time.monotonic()
+        self._began: float | None = None  # when the first step here began
         self._recent: deque[StepLoss] = deque(maxlen=_SMOOTHING)
         self._advised = False
 
     def elapsed(self) -> float:
         """Seconds of training so far, over all resumptions."""
-        return self._elapsed_before + time.monotonic() - self._began
+        return self._elapsed_before + self._here()
+
+    def _here(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
 
     def train(self) -> None:
         """Step until the budget is used up or a signal has come."""
@@ -162,7 +166,7 @@ class Session:
         networks = {
             "raw": (trainer.encoder, trainer.decoder), "ema": (trainer.ema_encoder, trainer.ema_decoder),
         }[chosen]
-        seconds = time.monotonic() - self._began
+        seconds = self._here()
         checkpoint = self.save(chosen, ended=True)
         self._progress.close()
         steps = trainer.steps - self._steps_before
@@ -189,8 +193,7 @@ class Session:
 
     def _status(self) -> str:
         elapsed, used = self.elapsed(), self._used()
-        here = time.monotonic() - self._began
-        rate = (self._trainer.steps - self._steps_before) / max(here, 1e-9)
+        rate = (self._trainer.steps - self._steps_before) / max(self._here(), 1e-9)
         budget = self.facts.budget
         if budget.steps is not None:
             left = (budget.steps - self._trainer.steps) / max(rate, 1e-9)
@@ -200,7 +203,8 @@ class Session:
         label = "held out" if self._held_out_set else "training error"
         return (
             f"{used:4.0%}  {clock(elapsed)} done, {clock(left)} left  step {self._trainer.steps}  "
-            f"loss {self._losses().total:.3f}  {label} {error:.2f} dB  {rate * self._audio_seconds_per_step():.0f} audio s/s"
+            f"loss {self._losses().total:.3f}  {label} {error:.2f} dB  "
+            f"{rate * self._audio_seconds_per_step():.0f} audio s/s"
         )
 
 

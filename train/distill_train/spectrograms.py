@@ -44,7 +44,6 @@ class SpectrogramCache:
         self._key = hashlib.sha256(identity.encode()).hexdigest()[:12]
         self._locks: dict[Path, threading.Lock] = {}
         self._guard = threading.Lock()
-        remove_partials(folder)
 
     def path(self, sha256: str, pitch: str) -> Path:
         """Where the spectrogram of a recording at a pitch (a key of PITCH_RATIOS) is or will be."""
@@ -65,6 +64,17 @@ class SpectrogramCache:
                 self._write(path, self._samples(recording, pitch))
         return path
 
+    def open(self, discard_others: bool) -> None:
+        """Make the folder, and clear away what killed processes left, or spectrograms for other specs as well."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_partials(self.folder)
+            for path in self.folder.glob("*_*_*.npy") if discard_others else ():
+                if not path.stem.endswith(self._key):
+                    path.unlink()
+        except OSError as error:
+            raise FileError(f"cannot write {self.folder}: {error.strerror or error}") from error
+
     def source(self, recording: Recording, pitch: str = ORIGINAL) -> CachedSpectrogram:
         """The spectrogram as something to read frames from; analysed at the first read if need be."""
         return CachedSpectrogram(self, recording, pitch)
@@ -77,7 +87,8 @@ class SpectrogramCache:
         return np.pad(samples, (0, max(0, self.min_samples - len(samples))))
 
     def _write(self, path: Path, samples: NDArray[np.float32]) -> None:
-        header = {"descr": "<f2", "fortran_order": False, "shape": (self.spec.frames(len(samples)), 2, self.spec.n_mels)}
+        shape = (self.spec.frames(len(samples)), 2, self.spec.n_mels)
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
         with atomic_write(path) as stream:
             np.lib.format.write_array_header_1_0(stream, header)
             for part in analyze_in_segments(samples, self.spec):
@@ -137,7 +148,9 @@ def original_spectrograms(run: Path, checkpoint: Checkpoint) -> Iterator[tuple[C
         yield file, np.asarray(_map(path)[:frames], np.float32).transpose(1, 2, 0)
 
 
-def missing(cache: SpectrogramCache, recordings: Sequence[Recording], pitches: Sequence[str]) -> list[tuple[Recording, str]]:
+def missing(
+    cache: SpectrogramCache, recordings: Sequence[Recording], pitches: Sequence[str]
+) -> list[tuple[Recording, str]]:
     """What is still to be analysed, originals of all recordings first."""
     wanted = [(recording, pitch) for pitch in pitches for recording in recordings]
     return [(recording, pitch) for recording, pitch in wanted if not cache.path(recording.sha256, pitch).exists()]

@@ -24,15 +24,15 @@ class Statistics:
         if not np.isfinite([*self.mean, *self.std]).all() or min(self.std) <= 0:
             raise NumericError(f"statistics must be finite with a positive spread, not mean {self.mean} std {self.std}")
 
-    def normalise(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def normalise(self, frames: NDArray[np.floating]) -> NDArray[np.float32]:
         """[..., 2, n_mels] in dB and deviation -> the same shape in normalised units."""
         mean, std = self._arrays()
-        return ((frames - mean) / std).astype(np.float32)
+        return ((frames.astype(np.float32) - mean) / std).astype(np.float32, copy=False)
 
     def denormalise(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """The inverse of `normalise`."""
         mean, std = self._arrays()
-        return (frames * std + mean).astype(np.float32)
+        return (frames * std + mean).astype(np.float32, copy=False)
 
     def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.array(self.mean, np.float32)[:, None], np.array(self.std, np.float32)[:, None]

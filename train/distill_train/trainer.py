@@ -107,8 +107,8 @@ class Trainer:
     def state(self) -> TrainerState:
         """A copy of everything the next step depends on."""
         return TrainerState(
-            weights=_on_cpu(self._live()), ema=_on_cpu(self._averaged()), optimizer=_on_cpu(self.optimizer.state_dict()),
-            rng={"cpu": self.generator.get_state()}, steps=self.steps,
+            weights=_on_cpu(self._live()), ema=_on_cpu(self._averaged()),
+            optimizer=_on_cpu(self.optimizer.state_dict()), rng={"cpu": self.generator.get_state()}, steps=self.steps,
         )
 
     def restore(self, state: TrainerState) -> None:

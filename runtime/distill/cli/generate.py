@@ -132,11 +132,10 @@ def _make(model: Model, output: str, seconds: float | None, seed: int, knobs: di
 
 
 def _pieces(model: Model, seconds: float | None, seed: int, knobs: dict[str, Any]) -> Iterator[Array]:
-    if knobs["quality"] == "high":
-        if seconds is None:
-            raise InvalidValue("quality 'high' needs the whole file and cannot stream; use fast or balanced")
-        return iter([model.generate(seconds, seed=seed, **knobs)])
-    return model.stream(seconds, seed=seed, block=_BLOCK, **knobs)
+    from distill.knobs import Knobs
+    from distill.render import blocks, render
+
+    return blocks(render(model, Knobs.of(seed=seed, **knobs), seconds), _BLOCK)
 
 
 def _resampled(pieces: Iterable[Array], source: int, target: int, total: int | None) -> Iterator[Array]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from distill.latents.noise import Gaussian, SmoothNoise
+from distill.latents.walk import Walk
 from distill.prior import Prior
-from distill.walk import Gaussian, SmoothNoise, Walk
 
 DIM = 6
 
