@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--minutes", default="2", help="of training")
     parser.add_argument("--seconds", default="10", help="of sound")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo")
+    parser.add_argument("--record", action="store_true", help="put the table and the picture into the README")
     arguments = parser.parse_args()
     out: Path = arguments.output
     out.mkdir(parents=True, exist_ok=True)
@@ -61,8 +63,19 @@ def main() -> None:
     print()
     for name, value in rows:
         print(f"  {name:<18}{value}")
+    if arguments.record:
+        record(rows[:5], png)
     if made["rms_db"] < -60 or made["clipped"]:
         sys.exit("demo: the sound is silent or clipped; something is wrong")
+
+
+def record(rows: list[tuple[str, str]], png: Path) -> None:
+    """Replace the README's table and picture."""
+    shutil.copy(png, ROOT / "docs" / "demo.png")
+    begin, end = "<!-- demo:begin -->", "<!-- demo:end -->"
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    before, rest = (ROOT / "README.md").read_text().split(begin)
+    (ROOT / "README.md").write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
 
 
 def command(*words: object) -> dict:
