@@ -54,7 +54,8 @@ def main() -> None:
     rows = [
         ("training", f"{training_seconds:.0f} s, {trained['steps']} steps"),
         ("bundle", f"{exported['bytes'] / 1e6:.1f} MB"),
-        ("parity", f"max error {parity['max_error']:.1e}, SNR {parity['snr_db']:.0f} dB, LSD {parity['lsd_db']:.3f} dB"),
+        ("parity", f"max error {parity['max_error']:.1e}, SNR {parity['snr_db']:.0f} dB, "
+                   f"LSD {parity['lsd_db']:.3f} dB"),
         ("real-time factor", f"{made['real_time_factor']:.0f} (one thread, writing included)"),
         ("level", f"peak {made['peak_db']:.1f} dBFS, RMS {made['rms_db']:.1f} dBFS"),
         ("sound", shown(wav)),

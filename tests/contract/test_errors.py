@@ -9,8 +9,9 @@ from distill import errors
 
 
 @pytest.mark.parametrize(("kind", "builtin", "code"), [
-    (distill.InvalidValue, ValueError, 2), (distill.NotFound, FileNotFoundError, 3), (distill.BundleError, ValueError, 4),
-    (distill.DeviceError, RuntimeError, 5), (distill.NumericError, ArithmeticError, 6), (distill.FileError, OSError, 7),
+    (distill.InvalidValue, ValueError, 2), (distill.NotFound, FileNotFoundError, 3),
+    (distill.BundleError, ValueError, 4), (distill.DeviceError, RuntimeError, 5),
+    (distill.NumericError, ArithmeticError, 6), (distill.FileError, OSError, 7),
 ])
 def test_tree(kind: type[distill.DistillError], builtin: type[Exception], code: int) -> None:
     error = kind("something\nwith a line break")

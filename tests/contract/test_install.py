@@ -22,8 +22,8 @@ def test_plain_install_makes_sound(tmp_path: Path) -> None:
                                        capture_output=True, text=True).stdout)
     names = {package["name"].lower() for package in listed}
     assert not names & {"torch", "torchaudio", "onnx", "onnxscript", "scipy", "matplotlib", "librosa"}
-    done = subprocess.run([scripts / "distill", "generate", "-o", "hello.wav", "--seconds", "3", "--seed", "1", "--json"],
-                          cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([scripts / "distill", "generate", "-o", "hello.wav", "--seconds", "3", "--seed", "1",
+                           "--json"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["model"] == "vibraphone" and facts["files"][0]["clipped"] == 0

@@ -35,7 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_runs(place: Path) -> None:
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "DISTILL_MODELS": str(place / "models"),
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+                   "DISTILL_MODELS": str(place / "models"),
                    "XDG_CONFIG_HOME": str(place / "config"), "XDG_CACHE_HOME": str(place / "cache")}
     assert any(c.startswith("distill-train") for c in commands()) and any("generate" in c for c in commands())
     for command in commands():

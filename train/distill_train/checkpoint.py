@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -91,8 +92,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         value = getattr(checkpoint, key)
         content[key] = asdict(value) if key in _PARTS else value
     content["corpus"] = [asdict(file) for file in checkpoint.corpus]
+    buffer = io.BytesIO()  # torch hides a full disk behind an error of its own; writing bytes does not
+    torch.save(content, buffer)
     with atomic_write(path) as stream:
-        torch.save(content, stream)
+        stream.write(buffer.getbuffer())
 
 
 def checkpoint_path(run: Path) -> Path:

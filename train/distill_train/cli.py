@@ -37,13 +37,17 @@ def train(
     force: Annotated[bool, Flag("--force", help="Start again, replacing the run in RUN.")] = False,
     seed: Annotated[int | None, Flag(help=f"Same seed, same split and same start. [default: {DEFAULT_SEED}]")] = None,
     sample_rate: Annotated[int | None, Flag(help=f"Hz, of the model. [default: {_SPEC.sample_rate}]")] = None,
-    n_fft: Annotated[int | None, Flag(help=f"Samples in a window. [default: {_SPEC.n_fft}; 1024 suits percussion]")] = None,
+    n_fft: Annotated[
+        int | None, Flag(help=f"Samples in a window. [default: {_SPEC.n_fft}; 1024 suits percussion]")
+    ] = None,
     hop_length: Annotated[int | None, Flag(help="Samples between frames. [default: n_fft / 4]")] = None,
-    n_mels: Annotated[int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {_SPEC.n_mels}]")] = None,
+    n_mels: Annotated[
+        int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {_SPEC.n_mels}]")
+    ] = None,
     floor_db: Annotated[float | None, Flag(help="Level taken for silence, dB. [default: from the corpus]")] = None,
     size: Annotated[str | None, Flag(help=f"small, base or large. [default: {DEFAULT_SIZE}]")] = None,
     pitch_copies: Annotated[
-        int | None, Flag(help="Copies of each recording at other pitches: 0, 2 or 4. [default: 4 up to half an hour]")
+        int | None, Flag(help="Copies of each recording at other pitches: 0, 2, 4 or 12. [default: by length]")
     ] = None,
     device: Annotated[str, Flag(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, Flag(help="auto, fp32 or bf16.")] = "auto",

@@ -76,7 +76,7 @@ class Recipe:
 
     batch_size: int = 8  # crops in a step
     crop_frames: int = 64  # spectrogram frames in a crop
-    crop_margin: int = 16  # frames beyond either end where a crop may be drawn, then pulled back in
+    crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
     learning_rate: float = 1e-3  # the peak of the cosine
     warmup_steps: int = 50  # steps from zero to the peak

@@ -7,20 +7,18 @@ from collections.abc import Sequence
 
 from distill.errors import DistillError
 
-from .corpus import Recording
-from .spectrograms import SpectrogramCache
+from .spectrograms import CachedSpectrogram
 
 
 class CacheFiller:
-    """Use as a context manager: works through `wanted` in a thread, and ends with the block.
+    """Use as a context manager: works through `sources` in a thread, and ends with the block.
 
     Which crops are drawn does not depend on it: a spectrogram that is not there yet is analysed when a crop needs it.
     An error here is left to that moment too.
     """
 
-    def __init__(self, cache: SpectrogramCache, wanted: Sequence[tuple[Recording, str]]) -> None:
-        self._cache = cache
-        self._wanted = wanted
+    def __init__(self, sources: Sequence[CachedSpectrogram]) -> None:
+        self._sources = sources
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="analysis", daemon=True)
 
@@ -33,10 +31,10 @@ class CacheFiller:
         self._thread.join()
 
     def _work(self) -> None:
-        for recording, pitch in self._wanted:
+        for source in self._sources:
             if self._end.is_set():
                 return
             try:
-                self._cache.build(recording, pitch)
+                source.cache.build(source.piece)
             except DistillError:
                 return

@@ -16,7 +16,7 @@ from distill.spec import SpectrogramSpec
 
 from .audio import resample
 from .corpus import Recording
-from .reader import SoundReader
+from .reader import read_mono
 
 DEPTH_DB = 90.0
 PERCENTILE = 10.0
@@ -34,20 +34,7 @@ def choose_floor_db(peaks_db: Sequence[float]) -> float:
 def peak_band_level_db(recording: Recording, spec: SpectrogramSpec) -> float:
     """The highest level of any band near the recording's loudest sample, in dB."""
     around = round(_EXCERPT_SECONDS * recording.sample_rate)
-    excerpt = _read_span(recording, max(0, recording.peak_sample - around), recording.peak_sample + around)
-    samples = resample(excerpt, recording.sample_rate, spec.sample_rate)
+    excerpt, rate = read_mono(recording.path, max(0, recording.peak_sample - around), recording.peak_sample + around)
+    samples = resample(excerpt, rate, spec.sample_rate)
     return float(analyze(samples, replace(spec, floor_db=-200.0))[0].max())
 
-
-def _read_span(recording: Recording, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Samples start..stop of the mean of the audio channels. Reads from the beginning: seeking in MP3 is not exact."""
-    parts: list[np.ndarray[tuple[int], np.dtype[np.float32]]] = []
-    position = 0
-    for block in SoundReader(recording.path):
-        low, high = max(start - position, 0), min(stop - position, len(block))
-        if low < high:
-            parts.append(block[low:high].mean(axis=1, dtype=np.float32))
-        position += len(block)
-        if position >= stop:
-            break
-    return np.concatenate(parts)

@@ -23,7 +23,7 @@ class Options:
     n_mels: int | None = None
     floor_db: float | None = None
     size: str | None = None
-    pitch_copies: int | None = None  # 0, 2 or 4 for each recording
+    pitch_copies: int | None = None  # 0, 2, 4 or 12 of each recording
     device: str = "auto"
     precision: str = "auto"
 

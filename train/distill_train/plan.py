@@ -9,22 +9,23 @@ from dataclasses import replace
 from distill.errors import FileError, InvalidValue
 from distill.spec import SpectrogramSpec
 
-from .audio import ORIGINAL
+from .audio import ORIGINAL, PITCH_RATIOS
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
-from .options import DEFAULT_MINUTES, Options
+from .options import DEFAULT_MINUTES, DEFAULT_SEED, Options
 from .schedule import Budget
-from .spectrograms import SpectrogramCache
+from .spectrograms import CachedSpectrogram
 from .split import held_out
 
 # Copies at other pitches teach a small corpus the notes between its notes. A large one has them already, and its
 # copies would take minutes to analyse and gigabytes to keep: (hours of corpus up to here, copies).
-_COPIES_BY_HOURS = ((0.5, 4), (2.0, 2))
+_COPIES_BY_HOURS = ((1 / 6, 12), (0.5, 4), (2.0, 2))
 _COPIES: dict[int, tuple[str, ...]] = {
     0: (),
     2: ("down-0.75", "up-0.75"),
     4: ("down-0.75", "up-0.75", "down-1.5", "up-1.5"),
+    12: tuple(pitch for pitch in PITCH_RATIOS if pitch != ORIGINAL),
 }
 
 
@@ -77,6 +78,14 @@ def choose_budget(options: Options) -> Budget:
     return Budget(seconds=60 * (DEFAULT_MINUTES if options.minutes is None else options.minutes))
 
 
+def choose_seed(options: Options) -> int:
+    """The seed asked for, or the default one: the same corpus then gives the same model."""
+    seed = DEFAULT_SEED if options.seed is None else options.seed
+    if not 0 <= seed < 1 << 63:
+        raise InvalidValue(f"seed is {seed}; it must be a whole number from 0 to 2^63 - 1")
+    return seed
+
+
 def make_manifest(corpus: Corpus, seed: int) -> tuple[CorpusFile, ...]:
     """The recordings as the checkpoint will name them, split into training and held out."""
     out = held_out([recording.sha256 for recording in corpus.recordings], seed)
@@ -106,10 +115,12 @@ def match_manifest(corpus: Corpus, manifest: Sequence[CorpusFile]) -> tuple[Reco
     return tuple(present[file.sha256] for file in manifest)
 
 
-def check_disk(cache: SpectrogramCache, wanted: Sequence[tuple[Recording, str]]) -> None:
-    """Raise FileError now if the spectrograms will not fit on the disk."""
-    spec = cache.spec
-    needed = sum(cache.frames(recording, pitch) for recording, pitch in wanted) * 2 * spec.n_mels * 2
+def check_disk(wanted: Sequence[CachedSpectrogram]) -> None:
+    """Raise FileError now if the spectrograms, all of one cache, will not fit on the disk."""
+    if not wanted:
+        return
+    cache = wanted[0].cache
+    needed = sum(source.frames for source in wanted) * 2 * cache.spec.n_mels * 2
     free = shutil.disk_usage(cache.folder).free
     if needed > 0.95 * free:
         raise FileError(f"{cache.folder} needs {needed / 1e9:.1f} GB for spectrograms and the disk has "

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
 
 from . import statistics
-from .audio import ORIGINAL
 from .checkpoint import Checkpoint
 from .config import Recipe, check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
 from .facts import Facts
 from .manifest import CorpusFile
-from .options import DEFAULT_SEED, DEFAULT_SIZE, Options
+from .options import DEFAULT_SIZE, Options
 from .pca import patch_starts, start_from_pca
-from .plan import check_disk, choose_budget, choose_pitches, make_manifest, match_manifest, wished_spec, with_floor
-from .progress import Progress
+from .plan import (
+    check_disk,
+    choose_budget,
+    choose_pitches,
+    choose_seed,
+    make_manifest,
+    match_manifest,
+    wished_spec,
+    with_floor,
+)
+from .progress import Progress, clock
+from .report import warnings
 from .run_folder import next_budget
 from .signals import StopRequest
 from .spectrograms import CACHE_FOLDER, CachedSpectrogram, SpectrogramCache, missing
@@ -34,8 +44,6 @@ class Prepared:
 
     facts: Facts
     trainer: Trainer
-    cache: SpectrogramCache
-    recordings: tuple[Recording, ...]  # to train on
     training: tuple[CachedSpectrogram, ...]
     held_out: tuple[CachedSpectrogram, ...]
     left_out: int  # files that could not be used
@@ -44,11 +52,17 @@ class Prepared:
 def prepare(options: Options, previous: Checkpoint | None, progress: Progress, stop: StopRequest) -> Prepared:
     """Begin a run, or take up `previous`. May take seconds to minutes: looks at `stop` after each file."""
 
+    began: dict[str, float] = {}
+
     def tick(what: str, done: int, total: int) -> None:
         stop.check()
-        progress.status(f"{what} {done}/{total}", done / total)
+        now = time.monotonic()
+        left = (now - began.setdefault(what, now)) / done * (total - done)
+        progress.status(f"{what} {done}/{total}, {clock(left)} left", done / total)
 
+    # A wrong wish is answered before the corpus is read, which may take a while.
     check_size(options.size or DEFAULT_SIZE)
+    seed = choose_seed(options) if previous is None else previous.seed
     spec = wished_spec(options) if previous is None else previous.spec
     budget = choose_budget(options) if previous is None else next_budget(options, previous)
     device = choose_device(options.device, progress.note)
@@ -56,7 +70,6 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _report(corpus, progress)
 
     if previous is None:
-        seed = DEFAULT_SEED if options.seed is None else options.seed
         recipe = Recipe(
             pitches=choose_pitches(options, corpus), precision=choose_precision(options.precision, device)
         )
@@ -65,14 +78,16 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
         if options.floor_db is None:
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
     else:
-        seed, recipe, manifest = previous.seed, previous.recipe, previous.corpus
+        recipe, manifest = previous.recipe, previous.corpus
         recordings = match_manifest(corpus, manifest)
         training = _part(recordings, manifest, held_out=False)
 
     cache = SpectrogramCache(options.run / CACHE_FOLDER, spec, recipe.crop_frames)
     cache.open(discard_others=previous is None)
-    _analyse(cache, recordings, training, recipe.pitches, tick)
-    originals = [cache.source(recording) for recording in training]
+    originals = [source for recording in training for source in cache.sources(recording)]
+    copies = [s for pitch in recipe.pitches[1:] for recording in training for s in cache.sources(recording, pitch)]
+    held_out = [s for recording in _part(recordings, manifest, held_out=True) for s in cache.sources(recording)]
+    _analyse(originals + held_out, copies, tick)
 
     if previous is None:
         stats = statistics.measure(source.array() for source in originals)
@@ -92,9 +107,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
         f"{len(recordings) - len(training)} held out, {spec.n_mels} bands at {spec.sample_rate} Hz, seed {seed}"
     )
     return Prepared(
-        facts=facts, trainer=trainer, cache=cache, recordings=tuple(training),
-        training=tuple(cache.source(recording, pitch) for pitch in recipe.pitches for recording in training),
-        held_out=tuple(cache.source(recording) for recording in _part(recordings, manifest, held_out=True)),
+        facts=facts, trainer=trainer, training=(*originals, *copies), held_out=tuple(held_out),
         left_out=len(corpus.left_out),
     )
 
@@ -103,15 +116,12 @@ def _part(recordings: Sequence[Recording], manifest: Sequence[CorpusFile], held_
     return [recording for recording, file in zip(recordings, manifest, strict=True) if file.held_out == held_out]
 
 
-def _analyse(
-    cache: SpectrogramCache, recordings: Sequence[Recording], training: Sequence[Recording], pitches: Sequence[str],
-    tick: Tick,
-) -> None:
+def _analyse(originals: Sequence[CachedSpectrogram], copies: Sequence[CachedSpectrogram], tick: Tick) -> None:
     """The originals now; the copies only have to fit on the disk."""
-    wanted = missing(cache, recordings, [ORIGINAL])
-    check_disk(cache, wanted + missing(cache, training, [pitch for pitch in pitches if pitch != ORIGINAL]))
-    for index, (recording, pitch) in enumerate(wanted):
-        cache.build(recording, pitch)
+    wanted = missing(originals)
+    check_disk([*wanted, *missing(copies)])
+    for index, source in enumerate(wanted):
+        source.cache.build(source.piece)
         tick("analysing", index + 1, len(wanted))
 
 
@@ -139,3 +149,5 @@ def _report(corpus: Corpus, progress: Progress) -> None:
         progress.note(f"left out: {item.name}: {item.reason}")
     if len(worth) > 10:
         progress.note(f"left out: {len(worth) - 10} more; see: distill-train inspect {corpus.folder}")
+    for text in warnings(corpus):
+        progress.note(f"warning: {text}")

@@ -20,23 +20,28 @@ _STREAMED = 0xFFFF_0000  # a data size from here on means "unknown": written by 
 
 
 class SoundReader:
-    """Iterate for blocks [samples, channels] of float32. Afterwards `truncated` says whether the end was missing.
+    """Iterate for blocks [samples, channels] of float32, from sample `start` on (about there in MP3 and Ogg).
+
+    Afterwards `truncated` says whether the end was missing.
 
     Raises FileError if nothing can be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0) -> None:
         self.path = path
         self.truncated = False
+        self._start = start
         try:
             self._file = soundfile.SoundFile(path)
+            if start:
+                self._file.seek(start)
         except (OSError, RuntimeError, TypeError) as error:
             raise FileError(f"cannot read {path}: {_reason(error)}") from error
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        samples = 0
+        samples = self._start
         with self._file as file:
             for declared, present in _CHUNK.findall(file.extra_info):
                 self.truncated |= int(present) < int(declared) < _STREAMED
@@ -44,7 +49,7 @@ class SoundReader:
                 try:
                     block = file.read(BLOCK, dtype="float32", always_2d=True)
                 except (OSError, RuntimeError) as error:
-                    if not samples:  # FLAC that was cut short fails here, after some good blocks
+                    if samples == self._start:  # FLAC that was cut short fails here, after some good blocks
                         raise FileError(f"cannot read {self.path}: {_reason(error)}") from error
                     self.truncated = True
                     return
@@ -55,10 +60,20 @@ class SoundReader:
                 yield block
 
 
-def read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
-    """All of a recording, the mean of its audio channels: float32 [samples], and its rate in Hz."""
-    reader = SoundReader(path)
-    blocks = [block.mean(axis=1, dtype=np.float32) for block in reader]
+def read_mono(path: Path, start: int = 0, stop: int | None = None) -> tuple[NDArray[np.float32], int]:
+    """A recording, or samples start..stop of it, the mean of its audio channels: float32 [samples], and the rate in Hz.
+
+    Shorter than asked for if the file ends before.
+    """
+    reader = SoundReader(path, start)
+    blocks: list[NDArray[np.float32]] = []
+    wanted = None if stop is None else stop - start
+    for block in reader:
+        blocks.append(block[:wanted].mean(axis=1, dtype=np.float32))
+        if wanted is not None:
+            wanted -= len(blocks[-1])
+            if wanted <= 0:
+                break
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), reader.sample_rate
 
 

@@ -10,7 +10,7 @@ from .checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from .config import SIZES
 from .options import Options
 from .schedule import Budget
-from .spectrograms import CACHE_FOLDER
+from .spectrograms import CACHE_FOLDER, SpectrogramCache
 
 HISTORY_FILE = "history.jsonl"
 
@@ -42,7 +42,11 @@ def open_run(options: Options) -> Checkpoint | None:
 
 
 def next_budget(options: Options, previous: Checkpoint) -> Budget:
-    """The budget of a resumed run. Raises InvalidValue if it is used up already."""
+    """The budget of a resumed run.
+
+    Raises InvalidValue if it is used up already, unless the cache, which exporting needs, has been deleted: then
+    resuming makes it again.
+    """
     if options.minutes is not None and options.steps is not None:
         raise InvalidValue("give either --minutes or --steps, not both")
     budget = previous.budget
@@ -50,7 +54,9 @@ def next_budget(options: Options, previous: Checkpoint) -> Budget:
         budget = Budget(steps=options.steps)
     elif options.minutes is not None:
         budget = Budget(seconds=60 * options.minutes)
-    if budget.used(previous.steps, previous.elapsed_seconds) >= 1:
+    cache = SpectrogramCache(options.run / CACHE_FOLDER, previous.spec, previous.recipe.crop_frames)
+    lost = not all(cache.path(file.sha256).exists() for file in previous.corpus)
+    if budget.used(previous.steps, previous.elapsed_seconds) >= 1 and not lost:
         raise InvalidValue(
             f"{options.run} is complete: {previous.steps} steps in {previous.elapsed_seconds / 60:.1f} minutes of "
             f"{budget}; to go on, give --minutes or --steps larger than that"

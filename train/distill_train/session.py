@@ -18,6 +18,7 @@ import torch
 import distill
 
 from .advice import stalled
+from .audio import ORIGINAL
 from .checkpoint import CHECKPOINT_FILE, Checkpoint, save_checkpoint
 from .crops import CropSampler
 from .evaluate import evaluation_set, level_error_db
@@ -68,8 +69,7 @@ def train(options: Options, progress: Progress, stop: StopRequest) -> Result:
     else:
         done = f"step {previous.steps}, {clock(previous.elapsed_seconds)}"
         progress.note(f"resuming at {done} of {prepared.facts.budget}")
-    pitches = prepared.facts.recipe.pitches[1:]
-    with CacheFiller(prepared.cache, missing(prepared.cache, prepared.recordings, pitches)):
+    with CacheFiller(missing(prepared.training)):
         session.train()
     return session.finish(first)
 
@@ -89,7 +89,7 @@ class Session:
         facts = self.facts
         self._sampler = CropSampler(prepared.training, facts.stats, facts.recipe, facts.spec.floor_db)
         per_latent = facts.network.frames_per_latent
-        originals = prepared.training[: len(prepared.recordings)]
+        originals = [source for source in prepared.training if source.piece.pitch == ORIGINAL]
         self._training_set = evaluation_set(originals, facts.stats, per_latent)
         self._held_out_set = evaluation_set(prepared.held_out, facts.stats, per_latent)
         self._history: list[dict[str, float]] = list(previous.history) if previous else []
