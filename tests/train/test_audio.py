@@ -56,3 +56,9 @@ def test_pitch_copies(name: str) -> None:
     frequency = spectrum.argmax() * 48_000 / len(result)
     assert 12 * np.log2(frequency / 1000) == pytest.approx(semitones, abs=0.03)
     assert np.abs(middle(result)).max() == pytest.approx(0.5, abs=1e-2)
+
+
+def test_every_length_comes_out_whole() -> None:
+    """126013 samples at 44.1 kHz are 137157.007 at 48 kHz: 137158, though float32 cannot tell it from 137157."""
+    samples = np.ones(126_013, np.float32)
+    assert len(resample(samples, 44_100, 48_000)) == resampled_length(126_013, 44_100, 48_000) == 137_158

@@ -19,7 +19,7 @@ from distill_train import load_checkpoint, original_spectrograms
 from distill_train.advice import stalled
 from distill_train.checkpoint import Checkpoint
 from distill_train.config import Recipe
-from distill_train.loss import vae_loss
+from distill_train.loss import Loss, vae_loss
 from distill_train.options import Options
 from distill_train.progress import Progress
 from distill_train.schedule import Budget, kl_weight, learning_rate
@@ -261,20 +261,24 @@ def test_schedule() -> None:
             Budget(**wrong)  # type: ignore[arg-type]
 
 
-def test_frequency_counts_where_there_is_energy() -> None:
+def test_frequency_and_loud_level_count_where_there_is_energy() -> None:
     target = torch.zeros(1, 2, 4, 8)
     target[:, 0, 1:] = -4.0  # 80 dB under the first band
     latents = torch.zeros(1, 3, 4)
 
-    def frequency(band: int) -> float:
+    def losses(channel: int, band: int) -> Loss:
         output = target.clone()
-        output[:, 1, band] = 1.0
-        loss = vae_loss(output, target, latents, latents, level_std_db=20.0, frequency_weight=0.1, kl_weight=1.0)
-        assert float(loss.level) == float(loss.divergence) == 0
-        assert float(loss.total) == pytest.approx(0.1 * float(loss.frequency))
-        return float(loss.frequency)
+        output[:, channel, band] += 1.0
+        return vae_loss(
+            output, target, latents, latents, level_std_db=20.0, loud_weight=0.3, frequency_weight=0.1, kl_weight=1.0
+        )
 
-    assert frequency(0) > 90 * frequency(1)
+    first, second = losses(1, 0), losses(1, 1)
+    assert first.frequency > 90 * second.frequency and first.level == first.loud_level == first.divergence == 0
+    assert float(first.total) == pytest.approx(0.1 * float(first.frequency))
+    first, second = losses(0, 0), losses(0, 1)
+    assert first.loud_level > 90 * second.loud_level and first.level == second.level == 0.25
+    assert float(first.total) == pytest.approx(0.25 + 0.3 * float(first.loud_level))
 
 
 def test_advice_comes_when_nothing_improves() -> None:

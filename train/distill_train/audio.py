@@ -69,8 +69,10 @@ def _resample(samples: Samples, ratio: Fraction) -> Samples:
     result = np.empty(_length(len(samples), ratio), np.float32)
     for start in range(0, len(samples), block):
         low = max(0, start - context)
+        # torchaudio counts its output in float32 and can come out a sample short: silence behind it makes up for that.
+        given = np.pad(samples[low : start + block + context], (0, old))
         part = torchaudio.functional.resample(
-            torch.from_numpy(samples[low : start + block + context]), old, new,
+            torch.from_numpy(given), old, new,
             lowpass_filter_width=_WIDTH, rolloff=_ROLLOFF, resampling_method="sinc_interp_kaiser", beta=_BETA,
         ).numpy()
         at, skipped = start // old * new, (start - low) // old * new

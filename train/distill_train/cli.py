@@ -14,7 +14,7 @@ from distill.cli import door
 from distill.errors import InvalidValue, MissingExtra
 from distill.spec import SpectrogramSpec
 
-from .options import DEFAULT_MINUTES, DEFAULT_SEED, DEFAULT_SIZE, Options
+from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, DEFAULT_SIZE, Options
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False,
@@ -42,7 +42,7 @@ def train(
     ] = None,
     hop_length: Annotated[int | None, Flag(help="Samples between frames. [default: n_fft / 4]")] = None,
     n_mels: Annotated[
-        int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {_SPEC.n_mels}]")
+        int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {DEFAULT_N_MELS}]")
     ] = None,
     floor_db: Annotated[float | None, Flag(help="Level taken for silence, dB. [default: from the corpus]")] = None,
     size: Annotated[str | None, Flag(help=f"small, base or large. [default: {DEFAULT_SIZE}]")] = None,

@@ -86,6 +86,7 @@ class Recipe:
     ema_every: int = 5  # steps between updates of the average
     kl_weight: float = 1e-4  # beta
     kl_warmup_steps: int = 200  # steps over which beta rises from zero
+    loud_weight: float = 0.3  # of the levels of loud bands, which count once more
     frequency_weight: float = 0.1  # of channel 1 in the loss and in the PCA start
     level_jitter_db: float = 3.0  # crops are made louder or softer by up to this much
     precision: str = "fp32"  # "fp32" | "bf16" autocast

@@ -1,4 +1,6 @@
-"""What training minimises: distance of the levels + a little distance of the frequencies + a little KL divergence."""
+"""What training minimises: distance of the levels, counted twice where it is loud, + some distance of the frequencies
++ a little KL divergence.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,15 @@ import torch
 from torch import Tensor
 
 LOGVAR_RANGE = (-10.0, 4.0)  # of the posterior; beyond it exp() only makes trouble
-_GATE_DB = 40.0  # a band 40 dB under the loudest one of its crop counts a tenth in the frequency loss
+_GATE_DB = 40.0  # a band 40 dB under the loudest one of its crop counts a tenth where loud bands count
 
 
 class Loss(NamedTuple):
-    """Scalars. `total` is the one with a gradient to follow; level and frequency in normalised units, KL in nats."""
+    """Scalars. `total` is the one with a gradient to follow; distances in normalised units, divergence in nats."""
 
     total: Tensor
     level: Tensor
+    loud_level: Tensor
     frequency: Tensor
     divergence: Tensor
 
@@ -29,18 +32,21 @@ def sample_latents(mean: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor,
 
 def vae_loss(
     output: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, *,
-    level_std_db: float, frequency_weight: float, kl_weight: float,
+    level_std_db: float, loud_weight: float, frequency_weight: float, kl_weight: float,
 ) -> Loss:
     """Loss of a batch: spectrograms [B, 2, n_mels, frames] and posteriors [B, latent_dim, latent_frames].
 
     The frequency of a band with no energy is noise, so its error is weighted by the fourth root of the target's
-    power, relative to the loudest band of the crop.
+    power, relative to the loudest band of the crop. The level counts in all bands alike, and once more with that
+    weight: the few bands that hold the partials are what is heard, and are lost in the mean over all.
     """
-    level = (output[:, 0] - target[:, 0]).abs().mean()
+    distance = (output[:, 0] - target[:, 0]).abs()
+    level = distance.mean()
     with torch.no_grad():
         below = target[:, 0] - target[:, 0].amax((1, 2), keepdim=True)  # <= 0, normalised
         gate = (below * (level_std_db * math.log(10) / _GATE_DB)).exp()
+    loud_level = (gate * distance).sum() / gate.sum()
     frequency = (gate * (output[:, 1] - target[:, 1]).abs()).sum() / gate.sum()
     divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
-    total = level + frequency_weight * frequency + kl_weight * divergence
-    return Loss(total, level.detach(), frequency.detach(), divergence.detach())
+    total = level + loud_weight * loud_level + frequency_weight * frequency + kl_weight * divergence
+    return Loss(total, level.detach(), loud_level.detach(), frequency.detach(), divergence.detach())

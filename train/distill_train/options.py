@@ -31,3 +31,4 @@ class Options:
 DEFAULT_MINUTES = 10.0
 DEFAULT_SEED = 0
 DEFAULT_SIZE = "base"
+DEFAULT_N_MELS = 256  # a network learns these sooner than 384, at little loss: docs/training.md

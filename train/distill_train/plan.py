@@ -13,7 +13,7 @@ from .audio import ORIGINAL, PITCH_RATIOS
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
-from .options import DEFAULT_MINUTES, DEFAULT_SEED, Options
+from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, Options
 from .schedule import Budget
 from .spectrograms import CachedSpectrogram
 from .split import held_out
@@ -38,6 +38,8 @@ def wished_spec(options: Options) -> SpectrogramSpec:
     }
     if "n_fft" in chosen and "hop_length" not in chosen:
         chosen["hop_length"] = chosen["n_fft"] // 4
+    if "n_mels" not in chosen:
+        chosen["n_mels"] = min(DEFAULT_N_MELS, SpectrogramSpec(**{**chosen, "n_mels": 16}).n_bins)
     return SpectrogramSpec(**chosen)
 
 

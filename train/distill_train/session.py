@@ -184,7 +184,7 @@ class Session:
 
     def _losses(self) -> StepLoss:
         if not self._recent:
-            return StepLoss(*[float("nan")] * 4)
+            return StepLoss(*[float("nan")] * len(StepLoss._fields))
         return StepLoss(*(float(value) for value in np.mean(np.array(self._recent), axis=0)))
 
     def _audio_seconds_per_step(self) -> float:

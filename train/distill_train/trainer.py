@@ -22,10 +22,11 @@ from .schedule import kl_weight, learning_rate
 
 
 class StepLoss(NamedTuple):
-    """The losses of one step: level and frequency in normalised units, KL divergence in nats."""
+    """The losses of one step, as in `loss.Loss`: distances in normalised units, divergence in nats."""
 
     total: float
     level: float
+    loud_level: float
     frequency: float
     divergence: float
 
@@ -90,7 +91,7 @@ class Trainer:
             latents, logvar = sample_latents(mean, logvar, noise)
             output = self.decoder(latents).float()
         loss = vae_loss(
-            output, target, mean, logvar, level_std_db=level_std_db,
+            output, target, mean, logvar, level_std_db=level_std_db, loud_weight=recipe.loud_weight,
             frequency_weight=recipe.frequency_weight, kl_weight=kl_weight(recipe, self.steps),
         )
         total = float(loss.total.detach())
@@ -102,7 +103,7 @@ class Trainer:
         self.optimizer.step()
         self.steps += 1
         self._average.update(self.steps)
-        return StepLoss(total, float(loss.level), float(loss.frequency), float(loss.divergence))
+        return StepLoss(total, *(float(part) for part in loss[1:]))
 
     def state(self) -> TrainerState:
         """A copy of everything the next step depends on."""
