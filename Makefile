@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bundle tiny schema clean
+.PHONY: demo test lint bundle tiny schema bench-quality bench-speed bench-generation bench-interop clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py $(DEMO)
@@ -27,6 +27,39 @@ tiny: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/python -c "import json; from distill.sidecar import json_schema; print(json.dumps(json_schema(), indent=1))" > docs/sidecar.schema.json
+
+# How much of a recording survives: build/quality/quality.md. QUALITY="--help" lists what it can do besides.
+bench-quality: $(STAMP)
+	$(BIN)/python -c "import torchcrepe" 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench.quality $(QUALITY)
+
+# Speed against other decoders: docs/speed.md and docs/speed.png. MODEL= is the bundle that is measured.
+MODEL ?= runtime/distill/models/vibraphone
+PEERS := build/peers/venv
+bench-speed: $(STAMP) build/peers/rave_v2.onnx
+	$(BIN)/python -m bench.speed.run $(MODEL)
+
+# Does generated sound sound like the corpus, and is it more than a copy: a table on standard output.
+bench-generation: $(STAMP)
+	$(BIN)/python -m bench.generation $(MODEL) corpus/demo --sweep
+
+# The bundle's graphs in onnxruntime-node, onnxruntime-web and OpenVINO: docs/interop.md. Needs node and npm.
+bench-interop: $(STAMP) $(PEERS)/.installed build/interop/node_modules
+	$(BIN)/python -m bench.interop.run $(MODEL)
+
+build/peers/rave_v2.onnx: $(PEERS)/.installed bench/speed/peers.py
+	$(PEERS)/bin/python bench/speed/peers.py build/peers
+
+# Other projects' packages live apart from ours and see our PyTorch; their own pins would contradict it.
+$(PEERS)/.installed: $(STAMP) bench/speed/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > $$($(PEERS)/bin/python -c "import site; print(site.getsitepackages()[0])")/ours.pth
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r bench/speed/requirements.txt
+	touch $@
+
+build/interop/node_modules:
+	mkdir -p build/interop
+	cd build/interop && npm init -y > /dev/null && npm install --no-audit --no-fund --ignore-scripts onnxruntime-node@1.30.0 onnxruntime-web@1.30.0
 
 clean:
 	rm -rf build $(VENV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -35,4 +36,21 @@ def run() -> Run:
     def call(program: str, *words: object, **options: object) -> subprocess.CompletedProcess[str]:
         options = {"capture_output": True, "text": True, "timeout": 300, **options}
         return subprocess.run([str(BIN / program), *map(str, words)], check=False, **options)  # type: ignore[call-overload,no-any-return]
+    return call
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same for `distill` in this process, for tests of many calls: here("info", ...). `input` is what is typed."""
+    from distill.cli import door, main
+
+    monkeypatch.setattr(door.signal, "signal", lambda number, action: None)
+
+    def call(*words: object, input: str = "") -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(stop.value.code or 0), told.out, told.err)
     return call

@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import distill_train.prepare
 import numpy as np
 import soundfile
+
+import distill_train.prepare
 from distill_export.build import export_bundle
 from distill_train import cli
 from distill_train.config import NetworkConfig
@@ -44,7 +45,8 @@ def main() -> None:
         except SystemExit as stop:
             if stop.code:
                 raise
-        result = export_bundle(run, FOLDER, name="tiny", license_id="CC0-1.0", force=FOLDER.exists())
+        result = export_bundle(run, FOLDER, name="tiny", license_id="CC0-1.0", variants=("fp16", "int8"),
+                               force=FOLDER.exists())
     print(f"{result.path}: {result.bytes / 1e3:.0f} KB")
 
 

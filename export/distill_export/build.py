@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 import distill
 from distill import dsp
-from distill.bundle import DECODER, EMBEDDED_KEY, SIDECAR, Bundle
+from distill.bundle import DECODER, EMBEDDED_KEY, SIDECAR, VARIANT_KEY, Bundle
+from distill.decoder import ChunkDecoder
 from distill.engine import Engine
 from distill.errors import FileError, InvalidValue, NumericError
 from distill.golden import rms_db
@@ -34,7 +35,6 @@ from distill.sidecar import (
     Corpus,
     FileEntry,
     Golden,
-    Loudness,
     ModelInfo,
     Normalization,
     Parity,
@@ -50,17 +50,19 @@ from distill_train.manifest import corpus_hash
 from distill_train.spectrograms import original_spectrograms
 
 from .card import model_card
+from .controls import measure_controls
 from .encode import EncodedCorpus, encode_corpus, latent_facts, npz_bytes
 from .graph import embed, export_graph, receptive_field, serialise
+from .level import measure_loudness, unmeasured
 from .parity import prove, prove_batches
 from .seam import measure_seam
+from .variants import DTYPES, FILES, LIMITS, ROLES, check_variants, make_variant
 
 Array = NDArray[np.float32]
 Tell = Callable[[str], None]
 
 CHUNK = 64  # latent frames of the runtime's grid; 54 to 108 measured best
 _GOLDEN_LATENTS = 24
-_LEVEL_SECONDS = 20.0
 _NO_PARITY = Parity(max_error=0.0, snr_db=0.0, lsd_db=0.0, level_db=0.0)
 
 
@@ -87,12 +89,14 @@ class Result:
 
 
 def export_bundle(run: Path, bundle: Path, *, name: str | None = None, license_id: str = "NOASSERTION",
-                  force: bool = False, tell: Tell = lambda text: None) -> Result:
+                  variants: Sequence[str] = (), force: bool = False, tell: Tell = lambda text: None) -> Result:
     """Export the checkpoint of `run` to the folder `bundle`, and prove it before it appears there.
 
-    Raises NotFound, BundleError (no or a foreign checkpoint), NumericError (parity), FileError (cannot be written, or
-    exists and `force` is not set).
+    variants: "fp16", "int8" or both: smaller decoders beside the float32 one, each with its own proof.
+    Raises InvalidValue, NotFound, BundleError (no or a foreign checkpoint), NumericError (parity), FileError (cannot
+    be written, or exists and `force` is not set).
     """
+    wanted = check_variants(variants)
     if bundle.exists() and not force:
         raise FileError(f"{bundle} exists; --force overwrites it")
     if bundle.exists() and not (bundle / SIDECAR).is_file():
@@ -106,7 +110,7 @@ def export_bundle(run: Path, bundle: Path, *, name: str | None = None, license_i
     except OSError as error:
         raise FileError(f"{bundle}: cannot be written ({error.strerror})") from None
     try:
-        sidecar = _Builder(checkpoint, folder, work, name or bundle.name, license_id, tell).build()
+        sidecar = _Builder(checkpoint, folder, work, name or bundle.name, license_id, wanted, tell).build()
         size = sum(file.stat().st_size for file in work.iterdir())
         work.chmod(0o755)
         _put_in_place(work, bundle)
@@ -122,11 +126,12 @@ def export_bundle(run: Path, bundle: Path, *, name: str | None = None, license_i
 class _Builder:
     """The steps, in order, on one working folder."""
 
-    def __init__(self, checkpoint: Checkpoint, run: Path, work: Path, name: str, license_id: str, tell: Tell) -> None:
+    def __init__(self, checkpoint: Checkpoint, run: Path, work: Path, name: str, license_id: str,
+                 variants: tuple[str, ...], tell: Tell) -> None:
         if not name or not name.isprintable():
             raise InvalidValue(f"name is {name!r}; it must be printable and not empty")
         self.checkpoint, self.run, self.work, self.tell = checkpoint, run, work, tell
-        self.name, self.license = name, license_id
+        self.name, self.license, self.variants = name, license_id, variants
         self.encoder, self.decoder = checkpoint.build_networks()
 
     def build(self) -> Sidecar:
@@ -143,11 +148,12 @@ class _Builder:
         spectrograms = ((file.name, part) for file, part in original_spectrograms(self.run, self.checkpoint))
         corpus = encode_corpus(self.encoder, spectrograms, self.checkpoint.stats)
         self._write("encoder.onnx", serialise(encoder))
-        self._write("prior.npz", corpus.prior_bytes(self.checkpoint.spec.frame_rate_hz / ratio))
         self._write(DECODER, serialise(decoder))
         sidecar = self._facts(decoder, corpus, Chunking(
             receptive_field_left=left, receptive_field_right=right, recommended_chunk=CHUNK,
             seam=Seam(max_error=0.0, border_db=0.0)))
+        chunks = ChunkDecoder.of(Engine(serialise(decoder), DECODER), sidecar)
+        self._write("prior.npz", corpus.prior_bytes(sidecar.latent.rate_hz, chunks))
         sidecar = replace(sidecar, files=[self._entry("decoder", DECODER, "float32"),
                                           self._entry("encoder", "encoder.onnx", "float32"),
                                           self._entry("prior", "prior.npz", "float16")])
@@ -160,8 +166,22 @@ class _Builder:
         self._prove_encoder(encoder)
         sidecar = replace(sidecar, chunking=replace(sidecar.chunking, seam=measure_seam(model, latents)))
         self.tell("measuring level")
-        sidecar = replace(sidecar, loudness=self._loudness(model, sidecar.loudness))
-        return self._seal(decoder, sidecar, self._golden(model, latents), parity)
+        originals = (part for _, part in original_spectrograms(self.run, self.checkpoint))
+        sidecar = replace(sidecar, loudness=measure_loudness(model, originals))
+        self.tell("naming the sliders")
+        sidecar = replace(sidecar, controls=measure_controls(model, corpus))
+        variants = {name: self._variant(name, decoder, sidecar, latents) for name in self.variants}
+        return self._seal(decoder, variants, sidecar, self._golden(model, latents), parity)
+
+    def _variant(self, name: Any, decoder: onnx.ModelProto, sidecar: Sidecar,
+                 latents: Array) -> tuple[onnx.ModelProto, Parity]:
+        """A smaller decoder and its proof: the trained network against this graph in the runtime, as for float32."""
+        self.tell(f"proving the {name} variant")
+        graph = make_variant(name, decoder, latents)
+        self._write(FILES[name], serialise(graph))
+        trial = replace(sidecar, files=[*sidecar.files, self._entry(ROLES[name], FILES[name], DTYPES[name])])
+        model = Model(Bundle(self.work, trial), device="cpu", variant=name)
+        return graph, prove(self.decoder, model, latents, LIMITS[name], f"{name} parity")
 
     def _facts(self, decoder: onnx.ModelProto, corpus: EncodedCorpus, chunking: Chunking) -> Sidecar:
         """The sidecar, with what can only be measured on the running bundle left at zero."""
@@ -177,13 +197,12 @@ class _Builder:
             bands=Bands(axis="warp", n_mels=spec.n_mels, floor_db=spec.floor_db),
             normalization=Normalization(mean=list(ck.stats.mean), std=list(ck.stats.std)),
             latent=latent_facts(corpus, ck.network.frames_per_latent, spec), chunking=chunking, controls=[],
-            loudness=Loudness(rms_db=0.0, peak_db=0.0, corpus_rms_db=0.0,
-                              frame_limit_db=round(corpus.loudest_db, 2)), license=self.license,
+            loudness=unmeasured(corpus.loudest_db), license=self.license,
             corpus=Corpus(files=len(ck.corpus), seconds=round(sum(f.seconds for f in ck.corpus), 3),
                           sha256=corpus_hash(ck.corpus)),
             provenance=Provenance(distill=distill.__version__, libraries=self._libraries(), seed=ck.seed,
                                   steps=ck.steps, train_seconds=round(ck.elapsed_seconds, 1),
-                                  checkpoint_sha256=ck.sha256),
+                                  checkpoint_sha256=ck.sha256, ancestors=[]),
             golden=Golden(max_error=1e-3, level_db=0.1, rms_db=0.0, samples_sha256="0" * 64))
 
     def _libraries(self) -> dict[str, str]:
@@ -203,24 +222,14 @@ class _Builder:
                 raise NumericError(f"parity failed: the encoder's latents differ ({played.shape}, {trained.shape}"
                                    f"{'' if played.shape != trained.shape else f', {error:.1e}'})")
 
-    def _loudness(self, model: Model, so_far: Loudness) -> Loudness:
-        made = model.generate(_LEVEL_SECONDS, seed=0)
-        energy = samples = 0.0
-        for _, spectrogram in original_spectrograms(self.run, self.checkpoint):
-            audio = dsp.synthesize(spectrogram, model.spec, "fast")
-            energy, samples = energy + float(np.sum(np.square(audio, dtype=np.float64))), samples + len(audio)
-        peak = float(np.abs(made).max())
-        return replace(so_far, rms_db=round(rms_db(made), 2),
-                       peak_db=round(float(20 * np.log10(max(peak, 1e-10))), 2),
-                       corpus_rms_db=round(float(10 * np.log10(max(energy / max(samples, 1), 1e-20))), 2))
-
     def _golden(self, model: Model, latents: Array) -> dict[str, Array]:
         part = np.resize(latents.T, (_GOLDEN_LATENTS, latents.shape[0])).T.astype(np.float32)
         spectrogram = model.decode(part)
         return {"latents": part, "spectrogram": spectrogram,
                 "samples": dsp.synthesize(spectrogram, model.spec, "balanced")}
 
-    def _seal(self, decoder: onnx.ModelProto, sidecar: Sidecar, golden: dict[str, Array], parity: Parity) -> Sidecar:
+    def _seal(self, decoder: onnx.ModelProto, variants: dict[str, tuple[onnx.ModelProto, Parity]], sidecar: Sidecar,
+              golden: dict[str, Array], parity: Parity) -> Sidecar:
         """Write what depends on the figures: golden, the decoder with its embedded sidecar, the sidecar, the card."""
         samples = golden["samples"]
         sidecar = replace(sidecar, golden=replace(
@@ -229,8 +238,12 @@ class _Builder:
         self._write("golden.npz", npz_bytes(**golden))
         alone = replace(sidecar, files=[])
         self._write(DECODER, embed(decoder, EMBEDDED_KEY, dump(alone).decode()))
+        for name, (graph, _) in variants.items():
+            self._write(FILES[name], embed(graph, EMBEDDED_KEY, dump(alone).decode(), {VARIANT_KEY: name}))
         sidecar = replace(sidecar, files=[
             replace(self._entry("decoder", DECODER, "float32"), parity=parity),
+            *(replace(self._entry(ROLES[name], FILES[name], DTYPES[name]), parity=proof)
+              for name, (_, proof) in variants.items()),
             self._entry("encoder", "encoder.onnx", "float32"),
             self._entry("prior", "prior.npz", "float16"),
             self._entry("golden", "golden.npz", "float32")])

@@ -23,8 +23,11 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder to write.")],
     name: Annotated[str | None, typer.Option(help="Name of the model; left out: the folder's.")] = None,
     license_id: Annotated[
-        str, typer.Option("--license", metavar="SPDX", help="Licence of the sound: an SPDX identifier such as CC0-1.0."),
+        str, typer.Option("--license", metavar="SPDX", help="Licence of the sound: an SPDX identifier like CC0-1.0."),
     ] = "NOASSERTION",
+    variants: Annotated[
+        str, typer.Option(metavar="LIST", help="Smaller decoders to add: fp16, int8 or fp16,int8."),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite an older bundle.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the bundle.")] = False,
 ) -> None:
@@ -42,18 +45,20 @@ def export(
 
     started = time.perf_counter()
     result = export_bundle(run, output, name=name, license_id=license_id, force=force,
+                           variants=[part.strip() for part in variants.split(",") if part.strip()],
                            tell=lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
-    decoder = result.sidecar.file("decoder")
-    assert decoder is not None and decoder.parity is not None
-    parity = decoder.parity
     if as_json:
         print(json.dumps({"bundle": str(result.path), "bytes": result.bytes,
                           "seconds": round(time.perf_counter() - started, 1),
                           "sidecar": json.loads(dump(result.sidecar))}, indent=1))
     else:
-        print(f"{result.path}: {result.bytes / 1e6:.1f} MB; parity: max error {parity.max_error:.1e}, "
-              f"SNR {parity.snr_db:.0f} dB, LSD {parity.lsd_db:.3f} dB, level {parity.level_db:.3f} dB; "
-              f"seam {result.sidecar.chunking.seam.border_db:.0f} dB", file=sys.stderr)
+        print(f"{result.path}: {result.bytes / 1e6:.1f} MB; seam {result.sidecar.chunking.seam.border_db:.0f} dB",
+              file=sys.stderr)
+        for entry in result.sidecar.files:
+            if entry.parity:
+                print(f"{entry.path}: {entry.bytes / 1e6:.1f} MB; parity: max error {entry.parity.max_error:.1e}, "
+                      f"SNR {entry.parity.snr_db:.0f} dB, LSD {entry.parity.lsd_db:.3f} dB, "
+                      f"level {entry.parity.level_db:.3f} dB", file=sys.stderr)
 
 
 def _need(package: str, extra: str) -> None:

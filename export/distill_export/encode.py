@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distill.decoder import ChunkDecoder
 from distill.prior import Prior
 from distill.sidecar import Latent, Pca
 from distill.spec import SpectrogramSpec
 from distill_train.network import Encoder
 from distill_train.statistics import Statistics
+
+from .wander import gentle
 
 Array = NDArray[np.float32]
 
@@ -25,10 +28,13 @@ _PCA_AXES = 16
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """latents: one [latent_dim, latent_frames] a recording, without the silence at its ends; files: their names."""
+    """latents: one [latent_dim, latent_frames] a recording, without the silence at its ends; files: their names;
+    power: [latent_frames], the loudest spectrogram frame of each latent one, summed over the bands.
+    """
 
     latents: list[Array]
     files: list[str]
+    power: list[NDArray[np.float64]]
     loudest_db: float  # of all frames, power summed over the bands
 
     @property
@@ -36,18 +42,20 @@ class EncodedCorpus:
         """All recordings, [latent_dim, total]."""
         return np.concatenate(self.latents, axis=1)
 
-    def prior_bytes(self, rate_hz: float) -> bytes:
+    def prior_bytes(self, rate_hz: float, decoder: ChunkDecoder) -> bytes:
         """`prior.npz`. float16: a latent has unit scale, and the error is far below one step of wander."""
         offsets = np.cumsum([0, *(part.shape[1] for part in self.latents)], dtype=np.int64)
         latents = self.joined.astype(np.float16)
         nothing = np.empty((0, 0), np.float32)
-        spread = Prior(latents.astype(np.float32), offsets, tuple(self.files), nothing).measure_spread(rate_hz)
-        return npz_bytes(latents=latents, offsets=offsets, files=np.array(self.files), spread=spread)
+        level = (10 * np.log10(np.maximum(np.concatenate(self.power), 1e-20))).astype(np.float16)
+        prior = Prior(latents.astype(np.float32), offsets, tuple(self.files), nothing, level.astype(np.float32))
+        return npz_bytes(latents=latents, offsets=offsets, files=np.array(self.files), level=level,
+                         spread=gentle(prior.measure_spread(rate_hz), prior, rate_hz, decoder))
 
 
 def encode_corpus(encoder: Encoder, spectrograms: Iterable[tuple[str, Array]], stats: Statistics) -> EncodedCorpus:
     """spectrograms: (name, [2, n_mels, frames] in dB and IF units) for each recording."""
-    latents, files, loudest = [], [], 0.0
+    latents, files, powers, loudest = [], [], [], 0.0
     ratio = encoder.config.frames_per_latent
     for name, spectrogram in spectrograms:
         padded = np.pad(spectrogram, ((0, 0), (0, 0), (0, -spectrogram.shape[2] % ratio)), mode="edge")
@@ -58,8 +66,9 @@ def encode_corpus(encoder: Encoder, spectrograms: Iterable[tuple[str, Array]], s
         loudest = max(loudest, float(power.max()))
         first, last = _sounding(power)
         latents.append(mean[0, :, first:last].numpy().copy())
+        powers.append(power[first:last])
         files.append(name)
-    return EncodedCorpus(latents, files, float(10 * np.log10(loudest)))
+    return EncodedCorpus(latents, files, powers, float(10 * np.log10(loudest)))
 
 
 def latent_facts(corpus: EncodedCorpus, frames_per_latent: int, spec: SpectrogramSpec) -> Latent:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 
 import onnx
 import torch
@@ -58,11 +59,11 @@ def _clean(model: onnx.ModelProto, input_name: str, output_name: str) -> onnx.Mo
     return model
 
 
-def embed(model: onnx.ModelProto, key: str, text: str) -> bytes:
-    """The graph's bytes with one metadata property added."""
+def embed(model: onnx.ModelProto, key: str, text: str, more: Mapping[str, str] | None = None) -> bytes:
+    """The graph's bytes with a metadata property added, and `more` of them."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    helper.set_model_props(copy, {key: text})
+    helper.set_model_props(copy, {key: text, **(more or {})})
     return serialise(copy)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .blending import Blend, ModelSlot, blend
     from .dsp import Synthesizer, analyze, overlap_add, synthesize
     from .errors import (
         BundleError,
@@ -26,42 +27,41 @@ if TYPE_CHECKING:
         NumericError,
     )
     from .knobs import Knobs
+    from .live import Live
     from .model import Model, load
     from .spec import SpectrogramSpec
 
-    __version__: str
+__version__ = "0.1.0"
 
 __all__ = [
+    "Blend",
     "BundleError",
     "DeviceError",
     "DistillError",
     "FileError",
     "InvalidValue",
     "Knobs",
+    "Live",
     "MissingExtra",
     "Model",
+    "ModelSlot",
     "NotFound",
     "NumericError",
     "SpectrogramSpec",
     "Synthesizer",
     "analyze",
+    "blend",
     "load",
     "overlap_add",
     "synthesize",
 ]
 
-_HOME = {"Synthesizer": "dsp", "analyze": "dsp", "overlap_add": "dsp", "synthesize": "dsp", "Knobs": "knobs",
+_HOME = {"Blend": "blending", "ModelSlot": "blending", "blend": "blending", "Live": "live",
+         "Synthesizer": "dsp", "analyze": "dsp", "overlap_add": "dsp", "synthesize": "dsp", "Knobs": "knobs",
          "Model": "model", "load": "model", "SpectrogramSpec": "spec"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("distill-audio")
-        except PackageNotFoundError:  # a source tree that was never installed
-            return "0+unknown"
     if name in __all__:
         from importlib import import_module
 

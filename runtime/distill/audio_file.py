@@ -1,179 +1,187 @@
-"""Sound out: files that appear whole or not at all, and streams on standard output.
-
-Both sinks are context managers; `write` takes [samples] or [channels, samples], and `clipped` counts the samples that
-were beyond the range of PCM.
-"""
+"""Sound files that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import struct
-import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import FileError, InvalidValue
+from .quantizer import BitDepth, Quantizer
 
 Array = NDArray[np.float32]
-BitDepth = Literal["16", "24", "float"]
 
-_PCM = {"16": ("PCM_16", np.int16, 15), "24": ("PCM_24", np.int32, 31)}
-_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3", ".aiff": "AIFF", ".aif": "AIFF"}
-_LOSSY = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
-_WAV_LIMIT = (1 << 32) - 4096  # bytes of samples; RF64 beyond
+
+class Format(NamedTuple):
+    """What libsndfile calls it; whether it rounds by hearing; bytes that its length field can count, if limited."""
+
+    name: str
+    lossy: str | None = None
+    limit: int | None = None
+
+
+_LIMIT = (1 << 32) - (1 << 16)  # four bytes of length, with room for headers
+FORMATS = {".wav": Format("WAV", limit=_LIMIT), ".flac": Format("FLAC"), ".ogg": Format("OGG", "VORBIS"),
+           ".mp3": Format("MP3", "MPEG_LAYER_III"), ".aiff": Format("AIFF", limit=_LIMIT),
+           ".aif": Format("AIFF", limit=_LIMIT)}
+_SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
+WIDTH = {"16": 2, "24": 3, "float": 4}  # bytes of a sample
+_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_VORBIS_RATE = 200_000  # Hz; the encoder crashes beyond
+_AT_ONCE = 1 << 15  # samples a channel handed to libsndfile; its Vorbis encoder keeps a call's samples on the stack
 
 
 class FileSink:
-    """A sound file, written beside its final place and renamed when complete.
+    """A sound file, written beside its final place and moved there when it is complete and whole.
 
-    The format follows the suffix (.wav .flac .ogg .mp3 .aiff). PCM is dithered (16 bit) from `seed`, so the same
-    samples give the same bytes. `samples` is the expected length; WAV beyond 4 GiB becomes RF64.
+    The format follows the suffix (.wav .flac .ogg .mp3 .aiff). PCM of 16 bits is dithered from `seed`; the same
+    samples give the same bytes, except in OGG, whose streams have a random number. `samples` is the expected length a
+    channel: a WAV beyond 4 GiB becomes RF64. Without `force` an existing file stays as it is, even one that appears
+    while this one is made; where the path is a link, the file it leads to is written.
+
+    Raises InvalidValue for a suffix, rate or depth that cannot be, FileError for what cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], sample_rate: int, channels: int, bit_depth: BitDepth | None, *,
                  samples: int, seed: int, force: bool = False, title: str = "", comment: str = "") -> None:
         self.path = Path(path)
-        name = _FORMATS.get(self.path.suffix.lower())
-        if name is None:
-            raise InvalidValue(f"{self.path}: the suffix must be one of {' '.join(_FORMATS)}")
-        if name in _LOSSY:
+        kind = FORMATS.get(self.path.suffix.lower())
+        if kind is None:
+            raise InvalidValue(f"{self.path}: the suffix must be one of {' '.join(FORMATS)}")
+        _check_rate(kind.name, sample_rate)
+        depth: BitDepth = bit_depth or "24"
+        if kind.lossy is not None:
             if bit_depth is not None:
-                raise InvalidValue(f"bit depth has no meaning for {name}; leave --bit-depth out")
-            depth, self._subtype = "float", _LOSSY[name]
-        else:
-            depth = bit_depth or "24"
-            if depth == "float" and name == "FLAC":
-                raise InvalidValue("FLAC holds 16 or 24 bits, not float")
-            self._subtype = "FLOAT" if depth == "float" else _PCM[depth][0]
-        if name == "WAV" and samples * channels * (2 if depth == "16" else 4) > _WAV_LIMIT:
-            name = "RF64"
-        self._format, self._rate, self._channels, self._force = name, sample_rate, channels, force
+                raise InvalidValue(f"bit depth has no meaning for {kind.name}; leave --bit-depth out")
+            depth = "float"
+        elif depth == "float" and kind.name == "FLAC":
+            raise InvalidValue("FLAC holds 16 or 24 bits, not float")
+        self._format, self._subtype = kind.name, kind.lossy or _SUBTYPES[depth]
+        if kind.limit is not None and samples * channels * WIDTH[depth] > kind.limit:
+            if kind.name != "WAV":
+                raise InvalidValue(f"{kind.name} holds 4 GiB at most; .wav and .flac have no such limit")
+            self._format = "RF64"
+        self._rate, self._channels, self._force = sample_rate, channels, force
         self._title, self._comment = title, comment
         self._pcm = Quantizer(depth, seed)
-        self._temporary = Path()
+        self._target = self._temporary = self.path
+        self._written = 0
         self._file: Any = None
 
     @property
     def clipped(self) -> int:
+        """Samples that were beyond full scale."""
         return self._pcm.clipped
 
     def __enter__(self) -> FileSink:
         import soundfile
 
-        if self.path.is_dir():
+        self._target = Path(os.path.realpath(self.path))
+        if self._target.is_dir():
             raise FileError(f"{self.path} is a folder")
-        if self.path.exists() and not self._force:
-            raise FileError(f"{self.path} exists; --force overwrites it")
+        if self._target.exists():
+            if not self._force:
+                raise FileError(f"{self.path} exists; --force overwrites it")
+            if not self._target.is_file():
+                raise FileError(f"{self.path} is no ordinary file")
+        self._temporary = self._target.with_name(f".distill-{secrets.token_hex(6)}.part")
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=self.path.suffix,
-                                            dir=self.path.parent)
-            os.close(handle)
-            self._temporary = Path(name)
+            os.close(os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask does the rest
         except OSError as error:
-            raise FileError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise self._cannot(error.strerror) from None
         try:
-            self._file = soundfile.SoundFile(name, "w", self._rate, self._channels, self._subtype,
+            self._file = soundfile.SoundFile(str(self._temporary), "w", self._rate, self._channels, self._subtype,
                                              format=self._format)
-            if self._title and self._format not in ("MP3", "RF64"):
-                self._file.title, self._file.comment = self._title, self._comment
-        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+            for field in ("title", "comment"):  # the formats that are offered all have both
+                if text := getattr(self, f"_{field}"):
+                    setattr(self._file, field, text)
+        except BaseException as error:
             self._temporary.unlink(missing_ok=True)
-            raise FileError(f"{self.path}: cannot be written as {self._format} at {self._rate} Hz ({error})") from None
+            if isinstance(error, (RuntimeError, TypeError, ValueError)):
+                raise self._cannot(f"as {self._format} at {self._rate} Hz: {error}") from None
+            raise
         return self
 
     def write(self, audio: Array) -> None:
-        try:
-            self._file.write(self._pcm(audio.T))
-        except (RuntimeError, OSError) as error:
-            raise FileError(f"{self.path}: cannot be written ({error})") from None
+        """The next samples, [samples] or [channels, samples], full scale +-1."""
+        for start in range(0, audio.shape[-1], _AT_ONCE):
+            part = self._pcm(audio[..., start:start + _AT_ONCE].T)
+            try:
+                self._file.write(part)
+            except (RuntimeError, OSError, AssertionError) as error:  # soundfile asserts that all was written
+                raise self._cannot(error) from None
+            self._written += len(part)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         try:
-            self._file.close()
-            if kind is None:
-                with self._temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
-                self._temporary.chmod(0o666 & ~_umask())
-                os.replace(self._temporary, self.path)
-        except (RuntimeError, OSError) as failure:
-            raise FileError(f"{self.path}: cannot be written ({failure})") from None
+            try:
+                self._file.close()
+                if kind is None:
+                    self._check_and_move()
+            except (RuntimeError, OSError) as failure:
+                if kind is None:
+                    raise failure if isinstance(failure, FileError) else self._cannot(failure) from None
         finally:
             self._temporary.unlink(missing_ok=True)
 
+    def _check_and_move(self) -> None:
+        import soundfile
 
-class StreamSink:
-    """Standard output: a WAV of unknown length, or, with raw, samples alone (float32, or int16 at bit depth 16)."""
+        # Encoders write their last frames when they are closed, and libsndfile does not tell if that failed.
+        if (found := soundfile.info(str(self._temporary)).frames) != self._written:
+            raise self._cannot(f"only {found} of {self._written} samples are in it")
+        if self._subtype == "FLOAT":
+            _undate(self._temporary)
+        with self._temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        if not self._force:
+            try:
+                os.link(self._temporary, self._target)  # unlike a rename, refuses where something has appeared
+                return
+            except FileExistsError:
+                raise FileError(f"{self.path} exists; --force overwrites it") from None
+            except OSError:  # a file system without links
+                if self._target.exists():
+                    raise FileError(f"{self.path} exists; --force overwrites it") from None
+        os.replace(self._temporary, self._target)
 
-    def __init__(self, stream: BinaryIO, sample_rate: int, channels: int, bit_depth: BitDepth, *, raw: bool,
-                 seed: int) -> None:
-        if bit_depth == "24" and raw:
-            raise InvalidValue("--raw is float32, or int16 with --bit-depth 16; 24 is not offered")
-        self._stream, self._raw = stream, raw
-        self._pcm = Quantizer(bit_depth, seed)
-        self._three_bytes = bit_depth == "24"
-        width = {"16": 2, "24": 3, "float": 4}[bit_depth]
-        self._header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16,
-                                   3 if bit_depth == "float" else 1, channels, sample_rate,
-                                   sample_rate * channels * width, channels * width, 8 * width, b"data", 0xFFFFFFFF)
-
-    @property
-    def clipped(self) -> int:
-        return self._pcm.clipped
-
-    def __enter__(self) -> StreamSink:
-        if not self._raw:
-            self._stream.write(self._header)
-        return self
-
-    def write(self, audio: Array) -> None:
-        samples = np.ascontiguousarray(self._pcm(audio.T))
-        if samples.dtype.byteorder == ">" or sys.byteorder == "big":
-            samples = samples.byteswap()
-        if self._three_bytes:  # the quantizer left-justifies 24 bits in 32
-            samples = np.ascontiguousarray(samples.reshape(-1, 1).view(np.uint8)[:, 1:])
-        self._stream.write(samples.tobytes())
-        self._stream.flush()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if kind is None:
-            self._stream.flush()
+    def _cannot(self, why: object) -> FileError:
+        try:
+            if shutil.disk_usage(self._target.parent).free < 1 << 16:
+                why = "no space left on the disk"
+        except OSError:
+            pass
+        return FileError(f"{self.path}: cannot be written ({why})")
 
 
-class Quantizer:
-    """float32 samples -> what a file of this bit depth holds, counting what had to be clipped.
-
-    16 bits get triangular dither of one step either way (the sum of two uniform draws), which makes the error
-    independent of the signal (Lipshitz, Wannamaker and Vanderkooy, 1992); at 24 bits it would lie under any
-    converter's own noise, so rounding is enough. 24 bits come left-justified in int32.
-    """
-
-    def __init__(self, bit_depth: str, seed: int) -> None:
-        self._depth = bit_depth
-        self._rng = np.random.default_rng([seed, 0xD17])
-        self.clipped = 0
-
-    def __call__(self, audio: Array) -> NDArray[Any]:
-        if self._depth == "float":
-            return np.asarray(audio, np.float32)
-        _, kind, bits = _PCM[self._depth]
-        significant = int(self._depth) - 1
-        scaled = np.asarray(audio, np.float64) * (1 << significant)
-        top = (1 << significant) - 1
-        self.clipped += int(np.count_nonzero((scaled > top + 1) | (scaled < -top - 1)))
-        if self._depth == "16":
-            scaled += self._rng.random(scaled.shape) - self._rng.random(scaled.shape)
-        whole = np.clip(np.rint(scaled), -top - 1, top).astype(np.int64) << (bits - significant)
-        return whole.astype(kind)
+def _check_rate(name: str, sample_rate: int) -> None:
+    if name == "MP3" and sample_rate not in _MP3_RATES:
+        raise InvalidValue(f"MP3 has no sample rate of {sample_rate} Hz; it must be one of "
+                           f"{', '.join(map(str, _MP3_RATES))}")
+    if name == "OGG" and sample_rate > _VORBIS_RATE:
+        raise InvalidValue(f"OGG has no sample rate of {sample_rate} Hz; it must be at most {_VORBIS_RATE}")
+    if name == "FLAC" and sample_rate > 65_535 and sample_rate % 10:
+        raise InvalidValue(f"FLAC has no sample rate of {sample_rate} Hz; above 65535 it must be a multiple of 10")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _undate(path: Path) -> None:
+    """Float files hold the time of day beside their peak (chunk PEAK: version, time); set it to zero."""
+    with path.open("rb+") as file:
+        order = ">" if file.read(12).startswith(b"FORM") else "<"
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack(f"{order}4sI", header)
+            if name in (b"data", b"SSND"):
+                return
+            if name == b"PEAK":
+                file.seek(4, os.SEEK_CUR)
+                file.write(bytes(4))
+                return
+            file.seek(size + size % 2, os.SEEK_CUR)

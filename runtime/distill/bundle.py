@@ -19,6 +19,7 @@ DECODER = "decoder.onnx"
 SIDECAR = "decoder.onnx.json"
 BUILT_IN = "vibraphone"
 EMBEDDED_KEY = "distill.sidecar"
+VARIANT_KEY = "distill.variant"
 _LARGEST = 2 << 30  # bytes; ONNX's own limit for one file
 
 
@@ -84,7 +85,7 @@ def open_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
 def find(model: str | os.PathLike[str] | None) -> Path:
     """The folder or `.onnx` file that MODEL means. Raises NotFound and says where it looked."""
     if model is None:
-        return _built_in_folder() / BUILT_IN
+        return built_in_folder() / BUILT_IN
     text = os.fspath(model)
     if not text:
         raise InvalidValue("the model's name is empty")
@@ -94,7 +95,7 @@ def find(model: str | os.PathLike[str] | None) -> Path:
             return path
         raise BundleError(f"{path}: {INCOMPATIBLE}")
     if path.name == text:
-        for folder in (models_folder(), _built_in_folder()):
+        for folder in (models_folder(), built_in_folder()):
             if (folder / text).is_dir():
                 return folder / text
     raise NotFound(f"no model {text!r}: it is no folder, no .onnx file, and no name in {models_folder()} "
@@ -104,10 +105,10 @@ def find(model: str | os.PathLike[str] | None) -> Path:
 def installed() -> dict[str, Path]:
     """Names of the models at hand, the user's own before the built-in ones."""
     found: dict[str, Path] = {}
-    for folder in (models_folder(), _built_in_folder()):
+    for folder in (models_folder(), built_in_folder()):
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
-                if (path / SIDECAR).is_file():
+                if not path.name.startswith(".") and (path / SIDECAR).is_file():  # a dot: being copied
                     found.setdefault(path.name, path)
     return found
 
@@ -124,7 +125,8 @@ def models_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "distill" / "models"
 
 
-def _built_in_folder() -> Path:
+def built_in_folder() -> Path:
+    """Where the models lie that come with the package."""
     return Path(__file__).parent / "models"
 
 

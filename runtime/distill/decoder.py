@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,16 @@ from .errors import BundleError, InvalidValue
 from .sidecar import Sidecar
 
 Array = NDArray[np.float32]
+
+
+class Shift(Protocol):
+    """What is added to latents when they are decoded, and not sooner."""
+
+    def __call__(self, first: int, start: int, stop: int, last: int) -> Array:
+        """For latents [first, last), of which [start, stop) are decoded now: [latent_dim, last - first or 1].
+
+        Called once for each chunk, in order.
+        """
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,8 @@ class ChunkDecoder:
                    chunking.receptive_field_left, chunking.receptive_field_right, chunking.recommended_chunk,
                    np.array(norm.mean, np.float32).reshape(2, 1, 1), np.array(norm.std, np.float32).reshape(2, 1, 1))
 
-    def stream(self, latents: Iterable[Array], chunk: int | None = None) -> Iterator[Array]:
+    def stream(self, latents: Iterable[Array], chunk: int | None = None,
+               shift: Shift | None = None) -> Iterator[Array]:
         """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
 
         A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
@@ -61,20 +73,22 @@ class ChunkDecoder:
         for piece in latents:
             held = np.concatenate([held, piece], axis=1)
             while held_from + held.shape[1] >= start + size + self.right:
-                yield self._decode(held, held_from, start, start + size)
+                yield self._decode(held, held_from, start, start + size, shift)
                 start += size
                 drop = max(0, start - self.left - held_from)
                 held, held_from = held[:, drop:], held_from + drop
         end = held_from + held.shape[1]
         while start < end:
-            yield self._decode(held, held_from, start, min(start + size, end))
+            yield self._decode(held, held_from, start, min(start + size, end), shift)
             start += size
 
-    def _decode(self, held: Array, held_from: int, start: int, stop: int) -> Array:
+    def _decode(self, held: Array, held_from: int, start: int, stop: int, shift: Shift | None) -> Array:
         first = max(start - self.left, 0)
         last = min(stop + self.right, held_from + held.shape[1])
-        window = held[None, :, first - held_from:last - held_from]
-        spectrogram: Array = self.engine.run(window)[0]
+        window = held[:, first - held_from:last - held_from]
+        if shift is not None:
+            window = window + shift(first, start, stop, last)
+        spectrogram: Array = self.engine.run(window[None])[0]
         skip = (start - first) * self.frames_per_latent
         return spectrogram[:, :, skip:skip + (stop - start) * self.frames_per_latent]
 
@@ -84,9 +98,19 @@ class ChunkDecoder:
             return np.empty((2, self.n_mels, 0), np.float32)
         return np.concatenate(list(self.stream([latents], chunk)), axis=2)
 
+    def steady_levels(self, latents: Array) -> Array:
+        """Levels [n], dB, power summed over the bands, that latents [latent_dim, n] have when each is held."""
+        window = np.repeat(latents.T[:, :, None], self.left + 1 + self.right, axis=2)
+        inner = slice(self.left * self.frames_per_latent, (self.left + 1) * self.frames_per_latent)
+        level = self.denormalise(self.engine.run(window))[:, 0, :, inner].astype(np.float64)
+        result: Array = (10 * np.log10(np.exp(level * (np.log(10) / 10)).sum(axis=1).mean(axis=1))).astype(np.float32)
+        return result
+
     def denormalise(self, spectrogram: Array) -> Array:
         """Normalised units -> dB and instantaneous frequency."""
-        return spectrogram * self.std + self.mean
+        result: Array = spectrogram * self.std
+        result += self.mean
+        return result
 
     def normalise(self, spectrogram: Array) -> Array:
         """dB and instantaneous frequency -> normalised units."""

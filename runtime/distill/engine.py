@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,8 @@ class Engine:
     """A graph with one float32 input and one output. Safe to share between threads.
 
     `graph`: the bytes of an .onnx file; `where` names it in messages. Raises BundleError for bytes that are no
-    graph, DeviceError where `device` cannot be had: never a silent fall to another one.
+    graph, DeviceError where `device` cannot be had. "auto" is CUDA where onnxruntime was built with it; if it then
+    cannot be used, one line on stderr says why, and that the CPU runs the graph instead.
     """
 
     def __init__(self, graph: bytes, where: str, device: Device = "cpu", threads: int = 1) -> None:
@@ -30,11 +32,19 @@ class Engine:
             raise InvalidValue(f"device is {device!r}; it must be auto, cpu or cuda")
         if threads < 1:
             raise InvalidValue(f"threads is {threads}; it must be at least 1")
-        available = ort.get_available_providers()
-        wanted = device
-        if device == "auto":
-            wanted = "cuda" if _PROVIDERS["cuda"] in available else "cpu"
-        if _PROVIDERS[wanted] not in available:
+        if device != "auto":
+            self._open(graph, where, device, threads)
+        elif _PROVIDERS["cuda"] not in ort.get_available_providers():
+            self._open(graph, where, "cpu", threads)
+        else:
+            try:
+                self._open(graph, where, "cuda", threads)
+            except DeviceError as error:
+                print(f"distill: {error}; running on {_PROVIDERS['cpu']}", file=sys.stderr)
+                self._open(graph, where, "cpu", threads)
+
+    def _open(self, graph: bytes, where: str, wanted: Literal["cpu", "cuda"], threads: int) -> None:
+        if _PROVIDERS[wanted] not in ort.get_available_providers():
             raise DeviceError(GPU_ADVICE)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads

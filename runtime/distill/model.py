@@ -3,44 +3,59 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import dsp
-from .bundle import Bundle, open_bundle
-from .decoder import ChunkDecoder
+from .bundle import VARIANT_KEY, Bundle, open_bundle
+from .crossfade import crossfaded, segmented
+from .decoder import ChunkDecoder, Shift
+from .encoding import encoded
 from .engine import Device, Engine
 from .errors import InvalidValue, NumericError
-from .knobs import Knobs, Quality
-from .latents import Source, make_source
+from .knobs import Knobs, Loudness, Quality, check_loudness
+from .latents import Cut, Source, make_source
 from .prior import Prior
+from .recording import HIGHEST_RATE, LOWEST_RATE
 from .render import blocks, render
-from .sidecar import Sidecar
+from .resample import resampled
+from .sidecar import DECODERS, Sidecar, Variant
+from .sliders import Sliders
 from .spec import SpectrogramSpec
+
+if TYPE_CHECKING:
+    from .live.steering import Steering
 
 Array = NDArray[np.float32]
 
 
-def load(model: str | os.PathLike[str] | None = None, *, device: Device = "auto", threads: int = 1) -> Model:
+def load(model: str | os.PathLike[str] | None = None, *, device: Device = "auto", threads: int = 1,
+         variant: Variant | None = None) -> Model:
     """Load MODEL: a bundle's folder, a `decoder.onnx`, or a name; None is the built-in model.
 
     device: "cpu", "cuda" or "auto". threads: of onnxruntime; one is enough for many times real time.
-    Raises NotFound, BundleError, DeviceError.
+    variant: "fp32" (also None), "fp16" or "int8", of those in the bundle.
+    Raises NotFound, BundleError, DeviceError, InvalidValue for a variant that is not there.
     """
-    return Model(open_bundle(model), device=device, threads=threads)
+    return Model(open_bundle(model), device=device, threads=threads, variant=variant)
 
 
 class Model:
     """A bundle, opened. Safe to share between threads: every call has its own state."""
 
-    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 1,
+                 variant: Variant | None = None) -> None:
         self._bundle = bundle
         self._device, self._threads = device, threads
-        self._engine = Engine(bundle.read("decoder"), str(bundle.path), device, threads)
+        chosen = check_variant(variant or "fp32", bundle)
+        self._engine = Engine(bundle.read(DECODERS[chosen]), str(bundle.path), device, threads)
+        # a lone decoder.int8.onnx has nobody but itself to say what it is
+        self.variant = check_variant(self._engine.metadata.get(VARIANT_KEY, chosen))
         self._decoder = ChunkDecoder.of(self._engine, bundle.sidecar)
 
     @property
@@ -58,18 +73,44 @@ class Model:
         return self.sidecar.model.name
 
     @property
+    def path(self) -> Path:
+        """The bundle's folder, or the lone decoder."""
+        return self._bundle.path
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What makes the sound, for whoever keeps it: names and plain values."""
+        return {"model": self.name, "model_id": self.sidecar.model.id, "provider": self.provider,
+                "variant": self.variant, "threads": self.threads}
+
+    @property
     def sample_rate(self) -> int:
         """Hz."""
         return self.sidecar.audio.sample_rate_hz
+
+    @property
+    def gain_db(self) -> float:
+        """What makes it as loud as other models, measured at export."""
+        return self.sidecar.loudness.gain_db
 
     @property
     def latent_dim(self) -> int:
         return self.sidecar.latent.dim
 
     @property
+    def threads(self) -> int:
+        """Threads that onnxruntime may use."""
+        return self._threads
+
+    @property
     def provider(self) -> str:
         """The execution provider that runs the decoder."""
         return self._engine.provider
+
+    @cached_property
+    def sliders(self) -> Sliders:
+        """What can be moved by name: `model.sliders.names`."""
+        return Sliders(self.sidecar)
 
     @cached_property
     def prior(self) -> Prior | None:
@@ -93,31 +134,38 @@ class Model:
 
         The posterior mean. Raises BundleError where the bundle has no encoder.
         """
-        samples = np.asarray(audio, np.float32)
-        if samples.ndim == 2:
-            samples = samples.mean(axis=0)
-        if samples.ndim != 1:
-            raise InvalidValue(f"audio has shape {samples.shape}; it must be [samples] or [channels, samples]")
-        if not 1_000 <= sample_rate <= 768_000:
-            raise InvalidValue(f"sample_rate is {sample_rate}; it must be from 1000 to 768000")
-        if sample_rate != self.sample_rate:
-            import soxr
+        lines = _lines(audio, sample_rate)
+        own = resampled([lines.mean(axis=0, dtype=np.float32)], sample_rate, self.sample_rate)
+        return np.concatenate([np.empty((self.latent_dim, 0), np.float32), *self.encoded(own)], axis=1)
 
-            samples = soxr.resample(samples, sample_rate, self.sample_rate, quality="VHQ").astype(np.float32)
-        engine = self._encoder
-        spectrogram = self._decoder.normalise(dsp.analyze(samples, self.spec))
-        frames = spectrogram.shape[2]
-        ratio = self._decoder.frames_per_latent
-        if frames == 0:
-            return np.empty((self.latent_dim, 0), np.float32)
-        padded = np.pad(spectrogram, ((0, 0), (0, 0), (0, -frames % ratio)), mode="edge")
-        context, step = 64 * ratio, 512 * ratio  # frames; the encoder sees far less than 64 latents to either side
-        pieces = []
-        for start in range(0, padded.shape[2], step):
-            first = max(0, start - context)
-            latents = engine.run(padded[None, :, :, first:start + step + context])[0]
-            pieces.append(latents[:, (start - first) // ratio:][:, :step // ratio])
-        return np.concatenate(pieces, axis=1)
+    def encoded(self, pieces: Iterable[Array]) -> Iterator[Array]:
+        """Pieces [samples] of one recording at the model's rate -> pieces of its latents [latent_dim, any]."""
+        return encoded(pieces, self.spec, self._decoder.frames_per_latent, self._decoder.normalise, self._encoder)
+
+    def resynthesize(self, audio: ArrayLike, sample_rate: int, quality: Quality = "balanced",
+                     loudness: Loudness = "equal") -> Array:
+        """A recording as this model plays it: the same shape, at the model's rate, so long as the recording lasts.
+
+        audio: [samples] or [channels, samples] at `sample_rate` Hz; each channel goes through the model by itself.
+        loudness: "equal" follows the level of the recording, "model" leaves what the model makes of it.
+        Raises BundleError where the bundle has no encoder, InvalidValue, NumericError.
+        """
+        from .resynthesis import Resynthesis
+
+        lines = _lines(audio, sample_rate)
+        length = round(lines.shape[1] * self.sample_rate / sample_rate)
+        check_loudness(loudness)
+        own = resampled([lines], sample_rate, self.sample_rate, length)
+        with Resynthesis(self, own, len(lines), quality, loudness == "equal") as work:
+            work.prepare()
+            sound = np.concatenate([np.empty((len(lines), 0), np.float32), *work.pieces()], axis=1)
+        return sound[0] if np.ndim(audio) == 1 else sound
+
+    def anchored(self, latents: ArrayLike, name: str = "recording") -> Model:
+        """This model with a recording of yours, as latents out of `encode`, beside its corpus: modes begin there."""
+        from .anchor import Anchored
+
+        return Anchored(self, latents, name)
 
     def generate(self, seconds: float = 10.0, **knobs: Any) -> Array:
         """Make `seconds` of sound: float32 [samples] at `sample_rate`. The same seed gives the same samples.
@@ -137,20 +185,68 @@ class Model:
             raise InvalidValue("quality 'high' needs the whole file and cannot stream; use fast or balanced")
         return blocks(render(self, wishes, seconds), block)
 
-    def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Array]:
-        """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless."""
-        source = make_source(self.sidecar, self.prior, knobs, lane)
+    def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0,
+                     steer: Steering | None = None) -> Iterator[Array]:
+        """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless.
+
+        steer: what changes while the sound is made, and the grid that lets it be heard soon.
+        """
+        latents, cut = self.latents(knobs, frames, lane, steer), self.cut(knobs)
+        if steer is None:
+            return self.decoded(latents, cut=cut)
+        return self.decoded(latents, steer.chunk, cut, steer.shifts(self))
+
+    def latents(self, knobs: Knobs, frames: int | None, lane: int = 0,
+                steer: Steering | None = None) -> Iterator[Array]:
+        """What `knobs` mean as pieces [latent_dim, any], for at least so many spectrogram frames, or endless.
+
+        Mode crossfade: all segments, one after the other, as `decoded` takes them. With `steer`, sliders are left to
+        its shifts.
+        """
+        def make(knobs: Knobs) -> Source:
+            return make_source(self.sidecar, self.prior, self._own_knobs(knobs), lane, self._decoder.steady_levels)
+
+        offset = self.sliders.offset(self.sliders.values(knobs.sliders))
+        if steer is None:
+            source, chunk = make(knobs), self._decoder.chunk
+        else:
+            source, chunk, offset = steer.source(make, self), steer.chunk, np.zeros_like(offset)
+        left = None if frames is None else -(-frames // self._decoder.frames_per_latent)
+        cut = self.cut(knobs)
+        if left is not None and cut is not None:
+            left = cut.latents(left)
+
+        def pieces(left: int | None) -> Iterator[Array]:
+            while left is None or left > 0:
+                count = chunk if left is None else min(left, chunk)
+                yield source.take(count) + offset
+                left = None if left is None else left - count
+
+        return pieces(left)
+
+    def decoded(self, latents: Iterable[Array], chunk: int | None = None, cut: Cut | None = None,
+                shifts: Callable[[], Shift] | None = None) -> Iterator[Array]:
+        """Pieces of latents as pieces [2, n_mels, any] in dB and IF units, on a grid of `chunk` latent frames.
+
+        cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
+        shifts: makes what is added to the latents of each sequence, or segment, when they are decoded.
+        """
+        if cut is not None:
+            ratio = self._decoder.frames_per_latent
+            segments = (self.decoded(segment, chunk, None, shifts) for segment in segmented(latents, cut.length))
+            yield from crossfaded(segments, cut.length * ratio, cut.overlap * ratio)
+            return
         limit = np.float32(self.sidecar.loudness.frame_limit_db)
-        for piece in self._decoder.stream(self._latents(source, frames)):
+        for piece in self._decoder.stream(latents, chunk, None if shifts is None else shifts()):
             yield _held_down(self._decoder.denormalise(piece), limit)
 
-    def _latents(self, source: Source, frames: int | None) -> Iterator[Array]:
-        """Latents for so many frames, a chunk of the grid at a time."""
-        left = None if frames is None else -(-frames // self._decoder.frames_per_latent)
-        while left is None or left > 0:
-            count = self._decoder.chunk if left is None else min(left, self._decoder.chunk)
-            yield source.take(count)
-            left = None if left is None else left - count
+    def cut(self, knobs: Knobs) -> Cut | None:
+        """Where the latents of `knobs` are cut into segments, if they are."""
+        return Cut.of(knobs, self.sidecar.latent.rate_hz) if knobs.mode == "crossfade" else None
+
+    def _own_knobs(self, knobs: Knobs) -> Knobs:
+        """The knobs, as this model means them."""
+        return knobs
 
     def _checked(self, latents: ArrayLike) -> Array:
         array = np.asarray(latents, np.float32)
@@ -163,6 +259,28 @@ class Model:
     @cached_property
     def _encoder(self) -> Engine:
         return Engine(self._bundle.read("encoder"), f"{self._bundle.path} (encoder)", self._device, self._threads)
+
+
+def _lines(audio: ArrayLike, sample_rate: int) -> Array:
+    """Samples [samples] or [channels, samples] as float32 [channels, samples]. Raises InvalidValue, NumericError."""
+    samples = np.asarray(audio, np.float32)
+    if samples.ndim not in (1, 2) or 0 in samples.shape[:-1]:
+        raise InvalidValue(f"audio has shape {samples.shape}; it must be [samples] or [channels, samples]")
+    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise InvalidValue(f"sample_rate is {sample_rate}; it must be from {LOWEST_RATE} to {HIGHEST_RATE}")
+    if not np.isfinite(samples).all():
+        raise NumericError("audio holds NaN or infinite samples")
+    return np.atleast_2d(samples)
+
+
+def check_variant(variant: str, bundle: Bundle | None = None) -> Variant:
+    """`variant` if there is such a one and the bundle has it; raises InvalidValue that lists what is allowed."""
+    if variant not in DECODERS:
+        raise InvalidValue(f"variant is {variant!r}; it must be fp32, fp16 or int8")
+    if bundle is not None and variant not in bundle.sidecar.variants:
+        raise InvalidValue(f"{bundle.path}: no variant {variant!r} in this bundle (it has: "
+                           f"{', '.join(bundle.sidecar.variants)}); distill-export --variants {variant} makes it")
+    return variant
 
 
 def _held_down(spectrogram: Array, limit_db: np.float32) -> Array:

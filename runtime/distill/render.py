@@ -1,13 +1,13 @@
 """The one path from knobs to samples, for every mode, model and blend:
 
-    voice -> spectrogram pieces -> phase and ISTFT -> ends faded, length exact -> blocks
+    voice -> spectrogram pieces -> phase and ISTFT -> gain -> two channels -> limiter -> fades, exact length -> blocks
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,35 +15,65 @@ from numpy.typing import NDArray
 from . import dsp
 from .errors import InvalidValue, NumericError
 from .knobs import Knobs
+from .limiter import limited
+from .loop import LoopFrames, check_loop, closed, dropped, sealed
 from .spec import SpectrogramSpec
 
 Array = NDArray[np.float32]
 
 LONGEST_SECONDS = 24 * 3600.0  # of one call with seconds=; endless streams have no limit
+_FIRST_PUSH, _PUSH = 16, 64  # frames turned into samples at a time: few at first, so that a stream begins soon
 _FADE_IN, _FADE_OUT = 0.005, 0.02  # seconds; a sound that is cut out of another neither starts nor ends with a click
 
 
 class Voice(Protocol):
-    """What can be rendered: a model, or several of them blended."""
+    """What can be rendered as spectrograms: a model, or several of them blended."""
 
     @property
     def spec(self) -> SpectrogramSpec:
         """What its spectrograms mean."""
 
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def gain_db(self) -> float:
+        """What makes it as loud as other voices."""
+
     def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Array]:
         """Pieces [2, n_mels, any] in dB and IF units, at least `frames` of them in all, endless for None."""
 
 
-def render(voice: Voice, knobs: Knobs, seconds: float | None) -> Iterator[Array]:
+@runtime_checkable
+class Mixture(Protocol):
+    """What can only be rendered as sound: models of different spectrograms, mixed."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    def sounds(self, knobs: Knobs, total: int | None, lane: int = 0) -> Iterator[Array]:
+        """Pieces of samples as `sounded` gives them, at least `total` in all, endless for None."""
+
+
+def render(voice: Voice | Mixture, knobs: Knobs, seconds: float | None, hop: int | None = None) -> Iterator[Array]:
     """Pieces of samples; checks everything now, makes sound when asked for. `seconds` None: endless.
 
+    hop: samples that the stages after synthesis handle at a time, a power of two; a sound that is steered has few.
     Raises InvalidValue for seconds out of range, and for quality "high" without an end.
     """
-    total = None if seconds is None else samples_of(seconds, voice.spec.sample_rate)
+    total = None if seconds is None else samples_of(seconds, voice.sample_rate)
     if total is None and knobs.quality == "high":
         raise InvalidValue("quality 'high' needs the whole file and cannot stream; use fast or balanced")
-    frames = None if total is None else voice.spec.frames(total)
-    return _faded(_synthesized(voice, knobs, frames, total), total, voice.spec.sample_rate)
+    if knobs.loop:
+        check_loop(total, voice.sample_rate)
+    pieces = _placed(voice, knobs, total, hop)
+    if knobs.loudness == "equal":
+        pieces = limited(pieces, voice.sample_rate, hop)
+    if knobs.loop and total is not None:
+        return sealed(pieces, total, voice.sample_rate)
+    return _faded(pieces, total, voice.sample_rate)
 
 
 def samples_of(seconds: float, sample_rate: int) -> int:
@@ -61,15 +91,65 @@ def blocks(pieces: Iterator[Array], size: int) -> Iterator[Array]:
     return _blocks(pieces, size)
 
 
-def _synthesized(voice: Voice, knobs: Knobs, frames: int | None, total: int | None) -> Iterator[Array]:
-    pieces = voice.spectrograms(knobs, frames)
+def sounded(voice: Voice | Mixture, knobs: Knobs, total: int | None, lane: int = 0) -> Iterator[Array]:
+    """The bare sound, before anything is done to the whole: pieces of at least `total` samples, endless for None.
+
+    lane: 0, or 1 for the companion that makes it wide. With loudness "equal" the voice's gain is in it. A loop comes
+    with its lead and with what follows it, to be cut out by `sealed`.
+    """
+    if isinstance(voice, Mixture):
+        return voice.sounds(knobs, total, lane)
+    loop = LoopFrames(voice.spec, check_loop(total, voice.sample_rate)) if knobs.loop else None
+    # Called here, not when sound is asked for: voices check the knobs, and nothing should be begun with wrong ones.
+    frames = loop.needed if loop else None if total is None else voice.spec.frames(total)
+    pieces = voice.spectrograms(knobs, frames, lane)
+    if loop:
+        sound = dropped(_synthesized(closed(pieces, loop), voice.spec, knobs, None), loop.surplus)
+    else:
+        sound = _synthesized(pieces, voice.spec, knobs, total)
+    return _amplified(sound, voice.gain_db) if knobs.loudness == "equal" else sound
+
+
+def _placed(voice: Voice | Mixture, knobs: Knobs, total: int | None, hop: int | None) -> Iterator[Array]:
+    """One channel, [any], or two, [2, any], for loudspeakers or headphones."""
+    mid = _finite(sounded(voice, knobs, total))
+    if knobs.channels == 1:
+        return mid
+    from .binaural import at_the_ears
+    from .stereo import widened
+
+    rate, width = voice.sample_rate, knobs.chosen("width")
+    pair = (np.stack([piece, piece]) for piece in mid) if width == 0 else \
+        widened(mid, _finite(sounded(voice, knobs, total, 1)), rate, width, hop)
+    if not knobs.binaural:
+        return pair
+    return at_the_ears(pair, rate, knobs.chosen("azimuth"), knobs.chosen("turn"), width, hop)
+
+
+def _synthesized(pieces: Iterator[Array], spec: SpectrogramSpec, knobs: Knobs, total: int | None) -> Iterator[Array]:
     if knobs.quality == "high":
-        yield dsp.synthesize(np.concatenate(list(pieces), axis=2), voice.spec, "high", total)
+        yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high", total)
         return
-    synthesizer = dsp.Synthesizer(voice.spec, knobs.quality)
+    synthesizer = dsp.Synthesizer(spec, knobs.quality)
+    size = _FIRST_PUSH
     for piece in pieces:
-        yield synthesizer.push(piece)
+        start = 0
+        while start < piece.shape[2]:
+            yield synthesizer.push(piece[:, :, start:start + size])
+            start, size = start + size, _PUSH
     yield synthesizer.flush()
+
+
+def _amplified(pieces: Iterator[Array], gain_db: float) -> Iterator[Array]:
+    factor = np.float32(10 ** (gain_db / 20))
+    return (piece * factor for piece in pieces)
+
+
+def _finite(pieces: Iterator[Array]) -> Iterator[Array]:
+    for piece in pieces:
+        if not np.isfinite(piece).all():
+            raise NumericError("synthesis gave samples that are not finite")
+        yield piece
 
 
 def _faded(pieces: Iterator[Array], total: int | None, sample_rate: int) -> Iterator[Array]:
@@ -83,8 +163,6 @@ def _faded(pieces: Iterator[Array], total: int | None, sample_rate: int) -> Iter
         count = piece.shape[-1]
         if count == 0:
             continue
-        if not np.isfinite(piece).all():
-            raise NumericError("synthesis gave samples that are not finite")
         if done < len(fade_in):
             part = fade_in[done:done + count]
             piece[..., :len(part)] *= part

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from .errors import INCOMPATIBLE, BundleError, InvalidValue
+from .errors import INCOMPATIBLE, BundleError, DistillError, InvalidValue
 from .spec import SpectrogramSpec
 
 SCHEMA = "distill.bundle"
@@ -23,7 +23,11 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Basename = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=120)]
+ModelId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$",
+                              description="first 16 hex digits of the SHA-256 of the decoder's weights")]
 Role = Literal["decoder", "encoder", "decoder.fp16", "decoder.int8", "prior", "golden"]
+Variant = Literal["fp32", "fp16", "int8"]
+DECODERS: dict[Variant, Role] = {"fp32": "decoder", "fp16": "decoder.fp16", "int8": "decoder.int8"}
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +35,7 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ModelInfo(Part, frozen=True):
-    id: Annotated[str, Meta(description="first 16 hex digits of the SHA-256 of the decoder's weights")]
+    id: ModelId
     name: str
     created: Annotated[str | None, Meta(description="when training ended, ISO 8601, UTC; null if it was stopped early")]
 
@@ -113,24 +117,38 @@ class Chunking(Part, frozen=True):
 
 
 class Control(Part, frozen=True):
-    """One slider: -10 at the corpus's 1st percentile of its axis, 0 at the median, 10 at the 99th."""
+    """One slider: -10 at the corpus's 1st percentile of its axis, 0 at the median, 10 at the 99th.
 
-    name: str
-    label: str
+    Its axis is `sign` times row `component` of the principal axes. What it is named after was measured at export: 10
+    excerpts of the corpus, moved along it in 21 steps from -10 to 10, decoded and described.
+    """
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9-]*$", description="what it is called on the command line")]
+    label: Annotated[str, Meta(description="what people read, such as `PC1 (Brightness)`")]
     component: Count
-    low: float
+    low: Annotated[float, Meta(description="1st percentile of the corpus along the slider's axis")]
     mid: float
     high: float
     sign: Literal[-1, 1]
-    descriptor: str | None
-    correlation: float | None
-    low_file: str
+    descriptor: Annotated[str | None, Meta(description="what the name stands for; null if nothing measured follows it")]
+    correlation: Annotated[float | None, Meta(description="of the slider and the descriptor's mean over the excerpts")]
+    p_value: Annotated[float | None, Meta(description="of that correlation, two-sided")]
+    change: Annotated[float | None, Meta(description="of the descriptor from -10 to 10, in `unit`")]
+    unit: Literal["octaves", "dB"] | None
+    low_file: Annotated[str, Meta(description="the recording whose median lies nearest to `low`")]
     high_file: str
 
 
 class Loudness(Part, frozen=True):
-    rms_db: Annotated[float, Meta(description="of what the model makes at its defaults, dBFS")]
-    peak_db: float
+    """Of what the model makes at its defaults, before `gain_db`; and of its corpus."""
+
+    rms_db: Annotated[float, Meta(description="dBFS")]
+    peak_db: Annotated[float, Meta(description="largest sample, dBFS")]
+    true_peak_db: Annotated[float, Meta(description="by fourfold oversampling, dB of full scale")]
+    lufs: Annotated[float, Meta(description="integrated loudness, ITU-R BS.1770-4; -70 for silence")]
+    target_lufs: Annotated[float, Meta(description="what `gain_db` brings it to, one channel")]
+    gain_db: Annotated[float, Meta(ge=-60, le=60, description="constant, so that models are equally loud; a limiter "
+                                                              "follows it")]
     corpus_rms_db: float
     frame_limit_db: Annotated[float, Meta(description="the loudest frame of the corpus, power summed over its bands")]
 
@@ -148,6 +166,8 @@ class Provenance(Part, frozen=True):
     steps: Count
     train_seconds: float
     checkpoint_sha256: Sha256
+    ancestors: Annotated[list[Sha256], Meta(description="checkpoints it was fine-tuned from, whose latent space it "
+                                                        "keeps, oldest first")]
 
 
 class Golden(Part, frozen=True):
@@ -186,16 +206,25 @@ class Sidecar(Part, frozen=True):
     def file(self, role: Role) -> FileEntry | None:
         return next((entry for entry in self.files if entry.role == role), None)
 
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The decoders there are, fp32 first; a lone decoder.onnx counts as that."""
+        return tuple(v for v, role in DECODERS.items() if v == "fp32" or self.file(role) is not None)
+
+
+def strict_json(text: bytes | str, where: str, kind: type[DistillError] = BundleError) -> Any:
+    """JSON without duplicate keys and without numbers that are not finite; raises `kind`, which names the file."""
+    try:
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants, parse_float=_finite)
+    except _Bad as error:
+        raise kind(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise kind(f"{where}: not JSON ({error})") from None
+
 
 def parse(text: bytes | str, where: str) -> Sidecar:
     """JSON text -> Sidecar. `where` names the file in messages. Raises BundleError that names the key."""
-    try:
-        raw = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants,
-                         parse_float=_finite)
-    except _Bad as error:
-        raise BundleError(f"{where}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{where}: not JSON ({error})") from None
+    raw = strict_json(text, where)
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise BundleError(f"{where}: {INCOMPATIBLE}")
     version = raw.get("schema_version")
@@ -276,6 +305,9 @@ def _check_sizes(s: Sidecar, where: str) -> None:
         need(control.component < len(pca.components), f"controls[{i}].component",
              f"is {control.component}, must be under {len(pca.components)}")
         need(control.low < control.mid < control.high, f"controls[{i}].low", "low, mid, high must rise")
+        need(all((value is None) == (control.descriptor is None)
+                 for value in (control.correlation, control.p_value, control.change, control.unit)),
+             f"controls[{i}].descriptor", "descriptor, correlation, p_value, change and unit are null together or not")
         need(control.name not in names, f"controls[{i}].name", f"`{control.name}` stands twice")
         names.add(control.name)
     roles = [entry.role for entry in s.files]

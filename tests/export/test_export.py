@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import distill_export.build as build
 import numpy as np
 import onnx
 import pytest
 import torch
+
+import distill
+import distill_export.build as build
+from distill.errors import INCOMPATIBLE
 from distill_export.build import export_bundle
 from distill_export.graph import export_graph, receptive_field
 from distill_train.checkpoint import load_checkpoint
-
-import distill
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -157,7 +158,7 @@ def test_exit_codes(trained: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "empty").mkdir()
     failed(3, tmp_path / "empty", "-o", out)
     (tmp_path / "old.pt").write_bytes(b"not a checkpoint")
-    assert "Incompatible model format. Please retrain with current version." in failed(4, tmp_path / "old.pt", "-o", out)
+    assert INCOMPATIBLE in failed(4, tmp_path / "old.pt", "-o", out)
     torch.save({"model_state": {}, "n_mels": 128}, tmp_path / "other.pt")
     assert "Incompatible model format" in failed(4, tmp_path / "other.pt", "-o", out)
     assert "SPDX" in failed(2, trained, "-o", out, "--license", "free for all!")

@@ -150,9 +150,13 @@ def test_exit_codes(run: Run, tiny: Path, tiny_copy: Path, tmp_path: Path) -> No
 
 def test_info_and_check(run: Run, tiny: Path) -> None:
     facts = json.loads(run("distill", "info", tiny, "--json").stdout)
-    assert facts["latent"]["dim"] == 8 and facts["measured_here"]["real_time_factor"] > 1 and facts["controls"] == []
+    assert facts["latent"]["dim"] == 8 and facts["measured_here"]["real_time_factor"] > 1
+    first = facts["controls"][0]
     text = run("distill", "info", tiny).stdout
     assert "tiny" in text and "seam" in text and "CC0-1.0" in text
+    (row,) = [line for line in text.splitlines() if line.startswith(f"1  {first['name']} ")]
+    assert first["label"] in row and f"r {first['correlation']:+.2f}" in row and first["unit"] in row and "%" in row
+    assert first["low_file"] in row and first["high_file"] in row
     result = run("distill", "check", tiny, "--json")
     assert result.returncode == 0 and json.loads(result.stdout)["max_error"] < 1e-3
 

@@ -5,38 +5,70 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.latents.noise import Gaussian, SmoothNoise
-from distill.latents.walk import Walk
+from distill.errors import InvalidValue
+from distill.knobs import Knobs
+from distill.latents.noise import SmoothNoise
+from distill.latents.posterior import Posterior
+from distill.latents.walk import Drift, Walk
 from distill.prior import Prior
 
-DIM = 6
+DIM, RATE = 6, 47.0
 
 
 def prior(*lengths: int) -> Prior:
     rng = np.random.default_rng(0)
     latents = np.cumsum(rng.standard_normal((DIM, sum(lengths))), axis=1).astype(np.float32) * 0.3
     spread = np.tril(rng.standard_normal((DIM, DIM))).astype(np.float32) * 0.1
-    return Prior(latents, np.cumsum([0, *lengths]), tuple(f"{i}.wav" for i in range(len(lengths))), spread)
+    level = np.full(sum(lengths), -20, np.float32)
+    return Prior(latents, np.cumsum([0, *lengths]), tuple(f"{i}.wav" for i in range(len(lengths))), spread, level)
 
 
-def walk(source: Prior, seed: int = 1, wander: float = 0.3) -> Walk:
-    return Walk(source, 47.0, seed, wander)
+def walk(source: Prior, lane: int = 0, **knobs: object) -> Walk:
+    return Walk(source, RATE, Knobs.of(**{"seed": 1, **knobs}), lane)
+
+
+def from_recordings(made: np.ndarray, source: Prior) -> np.ndarray:
+    """Distance of each frame to the nearest stored one."""
+    return np.sqrt(((made[:, :, None] - source.latents[:, None]) ** 2).sum(0)).min(1)
 
 
 @pytest.mark.parametrize("lengths", [(1,), (3,), (40,), (1, 1), (50, 60, 70), (200, 5, 300, 2, 90)])
 def test_any_split_gives_the_same_latents(lengths: tuple[int, ...]) -> None:
     source = prior(*lengths)
-    whole = walk(source).take(500)
-    parts = walk(source)
+    whole = walk(source, jumps=2).take(500)
+    parts = walk(source, jumps=2)
     assert np.array_equal(np.concatenate([parts.take(n) for n in (1, 0, 7, 64, 128, 300)], axis=1), whole)
-    assert np.isfinite(whole).all()
+    assert np.isfinite(whole).all() and whole.dtype == np.float32
 
 
 def test_wander_zero_stays_on_the_recordings() -> None:
     source = prior(150, 170, 190)
     made = walk(source, wander=0).take(2000)
-    distance = np.sqrt(((made[:, :, None] - source.latents[:, None]) ** 2).sum(0)).min(1)
+    distance = from_recordings(made, source)
     assert np.mean(distance < 1e-5) > 0.9  # the rest are the few frames where two recordings are joined
+
+
+def test_without_jumps_recordings_are_played_whole() -> None:
+    source = prior(50, 60, 70)
+    made = walk(source, wander=0, jumps=0).take(3000)
+    assert from_recordings(made, source).max() < 1e-5
+    position = np.array([int(np.abs(source.latents - made[:, t:t + 1]).sum(0).argmin()) for t in range(3000)])
+    leaps = np.flatnonzero(np.diff(position) != 1)
+    assert set(position[leaps] + 1) <= set(source.offsets) and set(position[leaps + 1]) <= set(source.offsets)
+
+
+@pytest.mark.parametrize("jumps", [0.2, 1.0])
+def test_jumps_come_as_often_as_asked(jumps: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latents that say where they are, and a neighbour on the other half of the recording whenever one is wanted."""
+    places = np.arange(40_000)
+    source = Prior(np.tile(places, (2, 1)).astype(np.float32), np.array([0, 40_000]), ("a",),
+                   np.zeros((2, 2), np.float32), np.zeros(40_000, np.float32))
+    source._usual[max(1, round(0.5 * RATE))] = 1.0
+    monkeypatch.setattr(Prior, "neighbours", lambda self, position, count, apart: (
+        np.array([(position + 20_000) % 40_000]), np.array([0.5])))
+    made = walk(source, jumps=jumps).take(19_000)[0]
+    moved = np.abs(np.diff(made))
+    assert moved[moved > 100].sum() / 20_000 / (19_000 / RATE) == pytest.approx(jumps, rel=0.25)
 
 
 def test_wander_adds_what_it_says() -> None:
@@ -45,18 +77,21 @@ def test_wander_adds_what_it_says() -> None:
     np.testing.assert_allclose(np.cov(difference), 0.25 * source.spread @ source.spread.T, atol=0.003)
 
 
-def test_spread_is_that_of_neighbours() -> None:
-    """Latents that vary by much along one axis together, and by little across: spread sees the little."""
-    rng = np.random.default_rng(3)
-    latents = np.stack([np.linspace(-3, 3, 2000), 0.05 * rng.standard_normal(2000)]).astype(np.float32)
-    latents[0] += 0.01 * rng.standard_normal(2000)
-    order = rng.permutation(2000)  # so that neighbours are not excluded for being near in time
-    source = Prior(latents[:, order], np.array([0, 2000]), ("a",), np.zeros((2, 2), np.float32))
-    root = source.measure_spread(47.0)
-    covariance = root @ root.T
-    assert covariance[0, 0] < 0.02 * latents[0].var()
-    short = Prior(latents[:, :3], np.array([0, 3]), ("a",), np.zeros((2, 2), np.float32))
-    assert np.isfinite(short.measure_spread(47.0)).all() and short.measure_spread(47.0)[0, 0] > 0
+def test_steered_wander_replaces_the_knob() -> None:
+    source = prior(300, 300)
+    steered = walk(source, wander=0.9).take(400, np.full(400, 0.2, np.float32))
+    np.testing.assert_array_equal(steered, walk(source, wander=0.2).take(400))
+
+
+def test_lanes_take_one_path_with_different_noise() -> None:
+    source = prior(300, 300)
+    first, second = (walk(source, lane, wander=0.5, jumps=1).take(5000) for lane in (0, 1))
+    path = walk(source, wander=0, jumps=1).take(5000)
+    for noise in (first - path, second - path):
+        np.testing.assert_allclose(noise.std(), np.sqrt(0.25 * np.square(source.spread).sum() / DIM), rtol=0.1)
+    correlation = np.corrcoef((first - path).ravel(), (second - path).ravel())[0, 1]
+    assert abs(correlation) < 0.1
+    np.testing.assert_array_equal(walk(source, 1, wander=0).take(500), walk(source, 0, wander=0).take(500))
 
 
 def test_every_recording_is_visited() -> None:
@@ -68,16 +103,65 @@ def test_every_recording_is_visited() -> None:
         assert inside.any()
 
 
+@pytest.mark.parametrize("name", ["2.wav", "2"])
+def test_starts_near_a_recording(name: str) -> None:
+    source = prior(60, 60, 60, 60)
+    for seed in range(5):
+        made = walk(source, seed=seed, wander=0, near=name).take(1)
+        np.testing.assert_array_equal(made[:, 0], source.latents[:, 120])
+
+
+def test_unknown_recordings_are_answered_with_the_closest() -> None:
+    source = prior(3, 3, 3, 3)
+    named = Prior(source.latents, source.offsets, ("a/bell_01.wav", "a/bell_02.wav", "a/gong.wav", "b/gong.wav"),
+                  source.spread, source.level)
+    with pytest.raises(InvalidValue, match=r"bell_3\.wav.*did you mean .*bell_0\d\.wav or .*bell_0\d\.wav\? \(2 more"):
+        named.named("bell_3.wav")
+    with pytest.raises(InvalidValue, match=r"there are .*bell_01\.wav"):
+        named.named("xyzzy")
+    with pytest.raises(InvalidValue, match=r"may be a/gong\.wav or b/gong\.wav"):
+        named.named("gong")
+    assert named.named("bell_02") == 1 and named.named("b/gong.wav") == 3
+
+
+def test_spread_is_that_of_neighbours() -> None:
+    """Latents that vary by much along one axis together, and by little across: spread sees the little."""
+    rng = np.random.default_rng(3)
+    latents = np.stack([np.linspace(-3, 3, 2000), 0.05 * rng.standard_normal(2000)]).astype(np.float32)
+    latents[0] += 0.01 * rng.standard_normal(2000)
+    order = rng.permutation(2000)  # so that neighbours are not excluded for being near in time
+    nothing, level = np.zeros((2, 2), np.float32), np.zeros(2000, np.float32)
+    source = Prior(latents[:, order], np.array([0, 2000]), ("a",), nothing, level)
+    root = source.measure_spread(RATE)
+    covariance = root @ root.T
+    assert covariance[0, 0] < 0.02 * latents[0].var()
+    short = Prior(latents[:, :3], np.array([0, 3]), ("a",), nothing, level[:3])
+    assert np.isfinite(short.measure_spread(RATE)).all() and short.measure_spread(RATE)[0, 0] > 0
+
+
 def test_noise_is_smooth_and_of_constant_variance() -> None:
     noise = SmoothNoise(np.eye(400, dtype=np.float32), 16, np.random.SeedSequence(1)).take(1600)
     np.testing.assert_allclose((noise ** 2).mean(axis=0).reshape(-1, 16).mean(axis=0), 1, atol=0.05)
     assert np.abs(np.diff(noise, axis=1)).std() < 0.15
 
 
-def test_without_a_corpus_the_statistics_serve() -> None:
-    made = Gaussian(np.full(DIM, 3, np.float32), np.full(DIM, 0.5, np.float32), 47.0, seed=1).take(20_000)
+@pytest.mark.parametrize("wander", [0.0, 0.5, 1.0])
+def test_without_a_corpus_the_statistics_serve(wander: float) -> None:
+    root = np.diag(np.full(DIM, 0.5, np.float32))
+    root[0, 1] = root[1, 0] = 0.3
+    posterior = Posterior(np.full(DIM, 3, np.float32), np.full(DIM, 0.5, np.float32), None, root, root)
+    made = Drift(posterior, RATE, 1, wander).take(40_000)
     np.testing.assert_allclose(made.mean(axis=1), 3, atol=0.15)
-    np.testing.assert_allclose(made.std(axis=1), 0.5, rtol=0.2)
+    np.testing.assert_allclose(np.cov(made), root @ root.T, atol=0.08)
+    parts = Drift(posterior, RATE, 1, wander)
+    assert np.array_equal(np.concatenate([parts.take(n) for n in (1, 0, 30, 469)], axis=1), made[:, :500])
+
+
+def test_without_a_corpus_wander_makes_it_restless() -> None:
+    posterior = Posterior(np.zeros(DIM, np.float32), np.ones(DIM, np.float32), None, np.eye(DIM, dtype=np.float32),
+                          np.eye(DIM, dtype=np.float32))
+    movement = [np.abs(np.diff(Drift(posterior, RATE, 1, w).take(5000), axis=1)).mean() for w in (0.0, 0.5, 1.0)]
+    assert movement[1] > 1.5 * movement[0] and movement[2] > 1.3 * movement[1]
 
 
 def test_neighbours_are_the_nearest_elsewhere() -> None:
@@ -89,3 +173,13 @@ def test_neighbours_are_the_nearest_elsewhere() -> None:
     brute[20:40] = np.inf
     np.testing.assert_array_equal(found, np.argsort(brute)[:5])
     np.testing.assert_allclose(distance, np.sort(brute)[:5], rtol=1e-4)
+
+
+def test_a_large_corpus_is_searched_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distill.prior._CANDIDATES", 50)
+    source = prior(1000, 1000)
+    places, whitened = source._candidates
+    assert len(places) == 50 == whitened.shape[1]
+    found, distance = source.neighbours(333, 5, apart=10)
+    assert set(found) <= set(places) and (np.diff(distance) >= 0).all()
+    assert all(abs(p - 333) >= 10 for p in found)

@@ -8,6 +8,7 @@ half way towards the floor wherever only one side sounds. Of two frequencies, th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,27 +37,35 @@ def overlap_add(segments: Sequence[ArrayLike], overlap_frames: int) -> Floats:
     total = sum(part.shape[2] for part in parts) - overlap * (len(parts) - 1)
     result = np.empty((1, 2, parts[0].shape[1], total), np.float32)
     joined = result[0]
-    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / max(1, overlap))
+    rise = rising(overlap)
     at = 0
     for number, part in enumerate(parts):
         frames = part.shape[2]
         faded = overlap if number else 0
         if faded:
             region = joined[:, :, at : at + overlap]
-            region[:] = _mixed(region.astype(np.float64), part[:, :, :overlap].astype(np.float64), rise)
+            region[:] = mixed(region, part[:, :, :overlap], rise)
         joined[:, :, at + faded : at + frames] = part[:, :, faded:]
         at += frames - overlap
     return result
 
 
-def _mixed(old: NDArray[np.float64], new: NDArray[np.float64], rise: NDArray[np.float64]) -> NDArray[np.float64]:
+def rising(overlap_frames: int) -> NDArray[np.float64]:
+    """Weights [overlap_frames] of the segment that comes in."""
+    result: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap_frames) + 0.5) / max(1, overlap_frames))
+    return result
+
+
+def mixed(old: NDArray[np.floating[Any]], new: NDArray[np.floating[Any]], rise: NDArray[np.float64]) -> Floats:
     """Crossfade of two [2, n_mels, frames]; `rise` [frames] is the weight of `new`."""
+    old, new = old.astype(np.float64), new.astype(np.float64)
     # powers relative to the louder of the two, so that no level is too high or too low for the numbers
     louder = np.maximum(old[0], new[0])
     old_power = (1 - rise) * 10 ** ((old[0] - louder) / 10)
     new_power = rise * 10 ** ((new[0] - louder) / 10)
     power = old_power + new_power
-    return np.stack([louder + 10 * np.log10(power), (old_power * old[1] + new_power * new[1]) / power])
+    levels, deviations = louder + 10 * np.log10(power), (old_power * old[1] + new_power * new[1]) / power
+    return np.stack([levels, deviations]).astype(np.float32)
 
 
 def _check(parts: list[NDArray[np.generic]], overlap: int) -> None:

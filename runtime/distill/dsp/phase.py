@@ -86,15 +86,15 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
         is_fresh[0] = True
 
     counts = np.count_nonzero(is_seed, axis=1)
-    bare = np.flatnonzero(counts == 0)
+    bare = (counts == 0).nonzero()[0]
     if len(bare):
         is_seed[bare, np.argmax(levels[bare], axis=1)] = True
         counts[bare] = 1
     first_seed = np.zeros(frames + 1, np.int64)
     np.cumsum(counts, out=first_seed[1:])
 
-    place = np.flatnonzero(is_seed)  # frame * n_mels + band
-    frame = np.repeat(np.arange(frames), counts)
+    place = is_seed.reshape(-1).nonzero()[0]  # frame * n_mels + band
+    frame = np.arange(frames).repeat(counts)
     band = place - frame * n_mels
     from_band = np.empty(len(place) + 1, np.int64)
     from_bin = np.empty(len(place) + 1, np.int64)
@@ -141,7 +141,8 @@ class PhaseIntegrator:
         growth:    [m, n_bins] change of the log magnitude, nepers per hop; overwritten
         """
         d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
-        np.clip(growth, -_MAX_GROWTH, _MAX_GROWTH, out=growth)
+        np.minimum(growth, _MAX_GROWTH, out=growth)
+        np.maximum(growth, -_MAX_GROWTH, out=growth)
         growth *= self._slope
         bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
         bend[0] = self._bend
@@ -149,13 +150,13 @@ class PhaseIntegrator:
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
-        counts = np.diff(d.first_seed)
-        frame = np.repeat(np.arange(m), counts)
+        counts = d.first_seed[1:] - d.first_seed[:-1]
+        frame = np.arange(m).repeat(counts)
         here = self._axis.nearest_bin.take(d.band) + frame * n_bins  # the seed's bin, seen from the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
         owner = np.empty((m + 1) * n_mels, np.int64)
         owner[:n_mels] = self._owner
-        owner[n_mels:] = np.repeat(np.arange(known, known + len(d.band)), np.diff(d.from_band))
+        owner[n_mels:] = np.arange(known, known + len(d.band)).repeat(d.from_band[1:] - d.from_band[:-1])
         seed = d.band + frame * n_mels
         parent = owner.take(seed)
 
@@ -183,5 +184,5 @@ class PhaseIntegrator:
         own -= np.rint(own)
         own -= flat_bend.take(place[known:])
         phase = bend[1:]
-        phase += np.repeat(own.astype(np.float32), np.diff(d.from_bin)).reshape(m, n_bins)
+        phase += own.astype(np.float32).repeat(d.from_bin[1:] - d.from_bin[:-1]).reshape(m, n_bins)
         return phase

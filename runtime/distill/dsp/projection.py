@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, rfft, window
+from .stft import HopAdder, overlapping, rfft, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -64,7 +64,7 @@ def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats |
     table = window(spec)
     half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
     swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
-    parts = np.lib.stride_tricks.as_strided(hops, shape, (hops.strides[0], *hops.strides))
+    parts = overlapping(hops, frames, table.overlap)
     np.multiply(parts[:, :half], table.analysis[half:], out=swapped[:, half:])
     np.multiply(parts[:, half:], table.analysis[:half], out=swapped[:, :half])
     result = np.empty((frames, spec.n_bins), np.complex64)

@@ -19,7 +19,6 @@ MAX_DB = 30.0  # levels above are cut: nothing that was analysed is louder, but 
 LOOK_AHEAD = 1  # frames: the growth of a level is the difference between the next frame and the last
 _NEPERS_PER_DB = math.log(10) / 20
 _SILENCE = 1e-8  # of the floor's power: what a band at the floor keeps
-_GROUP = 16  # frames of one matrix product
 
 
 class StartSpectrum:
@@ -77,21 +76,10 @@ class StartSpectrum:
         return spectrum, magnitude
 
     def _corrected(self, log_magnitude: Floats, levels: Floats) -> Floats:
-        """Log magnitudes [m, n_bins] moved by the bands' errors in level [m, n_mels], interpolated.
-
-        A matrix product may round differently for other numbers of rows. Here it always has _GROUP rows, and frame
-        t is row t mod _GROUP of it, so the result does not depend on how the frames were grouped.
-        """
-        m, offset = len(levels), self._done % _GROUP
-        rows = -(-(offset + m) // _GROUP) * _GROUP
-        power = np.zeros((rows, self._spec.n_bins), np.float32)
-        used = power[offset : offset + m]
-        np.multiply(log_magnitude, np.float32(2), out=used)
-        np.exp(used, out=used)
-        error = np.empty((rows, self._spec.n_mels), np.float32)
-        for start in range(0, rows, _GROUP):
-            self._axis.to_bands(power[start : start + _GROUP], error[start : start + _GROUP])
-        error = error[offset : offset + m]
+        """Log magnitudes [m, n_bins] moved by the bands' errors in level [m, n_mels], interpolated."""
+        power = log_magnitude * np.float32(2)
+        np.exp(power, out=power)
+        error = self._axis.to_bands_by_frame(power)
         error += np.float32(1e-36)
         np.log(error, out=error)
         error *= np.float32(-0.5)

@@ -99,7 +99,7 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
     hops = np.empty((size + overlap - 1, hop), np.float32)
     swapped = np.empty((size, overlap, hop), np.float32)
     result = np.empty((size, spec.n_bins), np.complex64)
-    frames = np.lib.stride_tricks.as_strided(hops, (size, overlap, hop), (hops.strides[0], *hops.strides))
+    frames = overlapping(hops, size, overlap)
     for start in range(0, total, block):
         m = min(block, total - start)
         first = (start - half) * hop  # sample at hops[0]; frame t reaches from hop t - overlap / 2
@@ -114,17 +114,25 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
         yield start, result[:m]
 
 
+def overlapping(hops: Floats, frames: int, overlap: int) -> Floats:
+    """View [frames, overlap, hop_length] of consecutive hops [frames + overlap - 1, hop_length]: each frame's parts.
+
+    What numpy's as_strided gives, without the ten microseconds that it takes: streams ask for it once a frame.
+    """
+    return np.ndarray((frames, overlap, hops.shape[1]), np.float32, hops, 0, (hops.strides[0], *hops.strides))
+
+
 class HopAdder:
     """Inverse transform, frame by frame: rows of a spectrum in, finished hops of sound out.
 
-    The parts of a hop are added in a fixed order, so the result does not depend on how the rows were grouped.
-    Hop 0 begins with frame 0, that is overlap / 2 hops *before* the first sample of the recording.
+    The parts of a hop are added from the oldest frame's to the newest's, so the result does not depend on how the
+    rows were grouped. Hop 0 begins with frame 0, that is overlap / 2 hops *before* the first sample of the recording.
     """
 
     def __init__(self, spec: SpectrogramSpec) -> None:
         self._spec, self._window = spec, window(spec)
         overlap, hop = self._window.overlap, self._window.hop
-        self._waiting = np.zeros((overlap - 1, overlap, hop), np.float32)
+        self._sums = np.zeros((overlap - 1, hop), np.float32)  # of the hops that wait for further frames
         self.hops = 0  # finished so far
 
     def __call__(self, spectrum: Spectrum, end: bool = False) -> Floats:
@@ -132,18 +140,17 @@ class HopAdder:
         table, m = self._window, len(spectrum)
         overlap, half = table.overlap, table.overlap // 2
         kept = overlap - 1
-        parts = np.empty((kept + m + (kept if end else 0), overlap, table.hop), np.float32)
-        parts[:kept] = self._waiting
-        parts[kept + m :] = 0
+        hops = np.empty((m + kept, table.hop), np.float32)
+        hops[:kept] = self._sums
+        hops[kept:] = 0
         if m:
-            frames = parts[kept : kept + m]
+            frames = np.empty((m, overlap, table.hop), np.float32)
             irfft(spectrum, frames.reshape(m, table.n_fft))
             frames *= table.synthesis
-        count = len(parts) - kept
-        hops = parts[:count, (kept + half) % overlap].copy()  # the last part of the oldest frame
-        for part in range(overlap - 2, -1, -1):
-            hops += parts[kept - part : kept - part + count, (part + half) % overlap]
-        self._waiting = parts[count:].copy()
+            for part in range(overlap - 1, -1, -1):  # hop h has part h - t of frame t: the last part is the oldest's
+                hops[part : part + m] += frames[:, (part + half) % overlap]
+        self._sums = hops[m:].copy()
+        count = m + (kept if end else 0)
         frames_done = self.hops + m if end else None
         edges = {*range(min(count, max(0, kept - self.hops))), *range(m, count)}
         for row in sorted(edges):
@@ -151,7 +158,7 @@ class HopAdder:
             if factor is not None:
                 hops[row] *= factor
         self.hops += count
-        return hops
+        return hops[:count]
 
 
 def stft(audio: ArrayLike, spec: SpectrogramSpec) -> Spectrum:

@@ -7,13 +7,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.errors import InvalidValue
 from distill.knobs import Knobs
 from distill.prior import Prior
 from distill.sidecar import Sidecar
 
-from .noise import Gaussian
-from .walk import Walk
+from .interpolate import Interpolation, need_corpus
+from .louder import LevelOf
+from .posterior import Posterior
+from .segments import Cut, DriftSegments, Segments
+from .vector import Vector
+from .walk import Drift, Walk
+
+__all__ = ["Cut", "Source", "make_source"]
 
 Array = NDArray[np.float32]
 
@@ -21,16 +26,31 @@ Array = NDArray[np.float32]
 class Source(Protocol):
     """An endless latent sequence; `take(3)` then `take(5)` equals `take(8)`."""
 
-    def take(self, frames: int) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]."""
+    def take(self, frames: int, wander: Array | None = None) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames].
+
+        wander: [frames], in place of the knob's value, for a sound that is steered while it is made.
+        """
 
 
-def make_source(sidecar: Sidecar, prior: Prior | None, knobs: Knobs, lane: int = 0) -> Source:
-    """The source that `knobs.mode` means for a model. Sources of other lanes go with the first (stereo)."""
-    latent = sidecar.latent
+def make_source(sidecar: Sidecar, prior: Prior | None, knobs: Knobs, lane: int = 0,
+                level_of: LevelOf | None = None) -> Source:
+    """The source that `knobs.mode` means for a model. Sources of other lanes go with the first (stereo).
+
+    level_of: asks the decoder for the levels of latents, so that modes that leave the corpus's paths can be even.
+    Raises InvalidValue for a knob that asks for what the model does not have.
+    """
+    latent, rate = sidecar.latent, sidecar.latent.rate_hz
+    for knob in ("near", "density", "jumps"):
+        if getattr(knobs, knob) is not None:
+            need_corpus(prior, knob)
     if knobs.mode == "walk":
-        if prior is not None:
-            return Walk(prior, latent.rate_hz, knobs.seed, knobs.wander, lane)
-        return Gaussian(np.array(latent.mean, np.float32), np.array(latent.std, np.float32), latent.rate_hz,
-                        knobs.seed, lane)
-    raise InvalidValue(f"mode {knobs.mode!r} is not offered by this model")
+        return Walk(prior, rate, knobs, lane) if prior is not None \
+            else Drift(Posterior.of(latent, None), rate, knobs.seed, knobs.chosen("wander"), lane)
+    if knobs.mode == "crossfade":
+        return Segments(prior, rate, knobs, lane) if prior is not None \
+            else DriftSegments(Posterior.of(latent, None), rate, knobs, lane)
+    posterior = Posterior.of(latent, prior)
+    if knobs.mode == "interpolate":
+        return Interpolation(posterior, prior, rate, knobs, lane, level_of)
+    return Vector(posterior, rate, knobs, lane)

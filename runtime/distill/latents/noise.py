@@ -41,13 +41,6 @@ class SmoothNoise:
         return self._root @ self._rng.standard_normal(len(self._root), np.float32)
 
 
-class Gaussian:
-    """Without a stored corpus: smooth noise with the corpus's mean and spread, from the sidecar."""
-
-    def __init__(self, mean: Array, std: Array, rate_hz: float, seed: int, lane: int = 0) -> None:
-        self._mean = mean[:, None]
-        self._noise = SmoothNoise(np.diag(std), max(2, round(0.5 * rate_hz)), np.random.SeedSequence((seed, lane)))
-
-    def take(self, frames: int) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]."""
-        return self._mean + self._noise.take(frames)
+def period_of(seconds: float, rate_hz: float) -> int:
+    """Latent frames from knot to knot, at least two."""
+    return max(2, round(seconds * rate_hz))

@@ -9,93 +9,78 @@ All state is per latent frame and all draws are made in that order, so `take(3)`
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.knobs import Knobs
 from distill.prior import Prior
 
-from .noise import SmoothNoise
+from .events import Clock, Struck
+from .noise import SmoothNoise, period_of
+from .onsets import Onsets
+from .posterior import Posterior
+from .seeds import path_and_noise
+from .trail import Trail
 
 Array = NDArray[np.float32]
 
-_NEIGHBOURS = 6  # a jump goes to one of so many
-_JOIN = 4  # latent frames of crossfade at a jump between neighbours
+WANDER_SECONDS = 0.35  # from knot to knot of the noise
+
+
+class Path(Protocol):
+    """Endless latents, one frame a step."""
+
+    def step(self) -> Array:
+        """The next latent frame, [latent_dim]."""
 
 
 class Walk:
-    """An endless latent sequence.
+    """An endless latent sequence: a path through the corpus, and noise around it.
 
-    prior: the corpus. rate_hz: latent frames per second. wander: size of the smooth noise, in units of the distance
-    between near neighbours (`Prior.spread`); 0 follows the recordings exactly.
+    wander: size of the noise, in units of the distance between near neighbours (`Prior.spread`); 0 follows the
+    recordings exactly.
     """
 
-    def __init__(self, prior: Prior, rate_hz: float, seed: int, wander: float, lane: int = 0) -> None:
+    def __init__(self, prior: Prior, rate_hz: float, knobs: Knobs, lane: int = 0) -> None:
         """lane: walks of one seed in different lanes take the same path with different noise (stereo)."""
-        self._prior = prior
-        path_seed, *noise_seeds = np.random.SeedSequence(seed).spawn(2 + lane)
-        self._rng = np.random.default_rng(path_seed)
-        self._noise = SmoothNoise(prior.spread * np.float32(wander), max(2, round(0.35 * rate_hz)), noise_seeds[lane])
-        self._apart = max(1, round(0.5 * rate_hz))
-        self._mean_stay = 3.0 * rate_hz  # latent frames between tries to jump
-        self._limit = _typical_neighbour_distance(prior, self._apart)
-        self._file = -1
-        self._position = self._stop = 0
-        self._left_until_jump = 0.0
-        self._from: Array | None = None  # the old trajectory during a join
-        self._start_file()
+        path_seed, noise_seed = path_and_noise(knobs.seed, lane)
+        near = None if knobs.near is None else prior.named(knobs.near)
+        self._path: Path
+        if knobs.density is None:
+            self._path = Trail(prior, rate_hz, path_seed, knobs.chosen("jumps"),
+                               None if near is None else prior.span(near)[0])
+        else:
+            clock_seed, choice_seed = path_seed.spawn(2)
+            clock = Clock(knobs.density, rate_hz, clock_seed)
+            self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.since(0), near)
+        self._noise = SmoothNoise(prior.spread, period_of(WANDER_SECONDS, rate_hz), noise_seed)
+        self._wander = np.float32(knobs.chosen("wander"))
+        self._dim = len(prior.latents)
 
-    def take(self, frames: int) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]."""
-        out = np.empty((self._prior.latents.shape[0], frames), np.float32)
+    def take(self, frames: int, wander: Array | None = None) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
+        out = np.empty((self._dim, frames), np.float32)
         for t in range(frames):
-            out[:, t] = self._step()
-        return out + self._noise.take(frames)
-
-    def _step(self) -> Array:
-        if self._position >= self._stop:
-            self._start_file()
-        latent = self._prior.latents[:, self._position]
-        if self._from is not None:
-            done = _JOIN - self._from.shape[1] + 1
-            share = np.float32(done / (_JOIN + 1))
-            latent = (1 - share) * self._from[:, 0] + share * latent
-            self._from = self._from[:, 1:] if self._from.shape[1] > 1 else None
-        self._position += 1
-        self._left_until_jump -= 1
-        if self._left_until_jump <= 0:
-            self._try_jump()
-        return latent
-
-    def _start_file(self) -> None:
-        """A recording that ended is followed by the start of another: sounds begin as they did in the corpus."""
-        files = len(self._prior.files)
-        self._file = (self._file + int(self._rng.integers(1, files))) % files if files > 1 and self._file >= 0 \
-            else int(self._rng.integers(files))
-        self._position, self._stop = self._prior.span(self._file)
-        self._from = None
-        self._left_until_jump = self._rng.exponential(self._mean_stay)
-
-    def _try_jump(self) -> None:
-        """Go on from a near neighbour, if one is as near as neighbours usually are in this corpus."""
-        self._left_until_jump = self._rng.exponential(self._mean_stay)
-        choice = int(self._rng.integers(_NEIGHBOURS))
-        if self._stop - self._position <= 2 * _JOIN:
-            return
-        nearest, distance = self._prior.neighbours(self._position, _NEIGHBOURS, self._apart)
-        nearest = nearest[distance <= self._limit]
-        if len(nearest) == 0:
-            return
-        target = int(nearest[choice % len(nearest)])
-        file = self._prior.file_of(target)
-        stop = self._prior.span(file)[1]
-        if stop - target <= 2 * _JOIN:
-            return
-        self._from = self._prior.latents[:, self._position:self._position + _JOIN]
-        self._file, self._position, self._stop = file, target, stop
+            out[:, t] = self._path.step()
+        return out + self._noise.take(frames) * (self._wander if wander is None else wander)
 
 
-def _typical_neighbour_distance(prior: Prior, apart: int) -> float:
-    """Median distance to the nearest neighbour, over at most 48 frames spread through the corpus."""
-    positions = np.linspace(0, prior.total - 1, min(48, prior.total)).astype(int)
-    nearest = [d[0] for p in positions if len(d := prior.neighbours(int(p), 1, apart)[1])]
-    return float(np.median(nearest)) if nearest else 0.0
+class Drift:
+    """Mode `walk` without a stored corpus: noise with the corpus's mean and covariance, from the sidecar.
+
+    wander: how much of the noise is quick instead of slow. Lanes share the slow part.
+    """
+
+    def __init__(self, posterior: Posterior, rate_hz: float, seed: int, wander: float, lane: int = 0) -> None:
+        path_seed, noise_seed = path_and_noise(seed, lane)
+        self._mean = posterior.mean[:, None]
+        self._slow = SmoothNoise(posterior.root, period_of(0.5, rate_hz), path_seed)
+        self._quick = SmoothNoise(posterior.root, period_of(0.1, rate_hz), noise_seed)
+        self._wander = np.float32(wander)
+
+    def take(self, frames: int, wander: Array | None = None) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
+        share = self._wander if wander is None else wander
+        return self._mean + np.sqrt(1 - share * share) * self._slow.take(frames) + share * self._quick.take(frames)

@@ -1,0 +1,126 @@
+"""A VAE on the public scheme, for as long as ours, on the same recordings: what the representation costs a model.
+
+The network class, the copies at other pitches, the batches, the optimiser and the schedule are ours. The rest is the
+public way: both channels z-scored, the plain L1 of both plus a KL divergence, a random start. Its activations at the
+end of the decoder (Softplus and Tanh on z-scored targets, which put most of them out of reach) are left out, which is
+in its favour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distill_train.audio import PITCH_RATIOS, change_pitch
+from distill_train.checkpoint import Checkpoint
+from distill_train.config import NetworkConfig
+from distill_train.crops import CropSampler
+from distill_train.loss import sample_latents
+from distill_train.network import Decoder, Encoder
+from distill_train.schedule import kl_weight, learning_rate
+from distill_train.statistics import Statistics, measure
+
+from .models import Trip
+from .public_scheme import HOP, PublicScheme
+from .recordings import SAMPLE_RATE, Recording
+
+Floats = NDArray[np.float32]
+
+N_MELS = 128
+NOTE = ("*Public scheme model*: our network class, copies, batches and schedule on the public scheme (128 bands, "
+        "z-scored, L1 of both channels, random start, linear end), for the same time, its spectrograms made before the "
+        "clock started, played through the mended way back.")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A whole spectrogram in memory, [frames, 2, n_mels]."""
+
+    array: Floats
+
+    @property
+    def frames(self) -> int:
+        return len(self.array)
+
+    def read(self, start: int, stop: int) -> Floats:
+        return self.array[start:stop]
+
+
+class PublicVae:
+    """Trained networks between the public scheme's analysis and synthesis."""
+
+    name = "public scheme model"
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, statistics: Statistics, steps: int) -> None:
+        self.steps = steps
+        self._encoder, self._decoder, self._statistics = encoder.eval(), decoder.eval(), statistics
+        self._scheme = PublicScheme(N_MELS, mended=True)
+        config = encoder.config
+        self.numbers_per_second = config.latent_dim * SAMPLE_RATE / HOP / config.frames_per_latent
+
+    @torch.inference_mode()
+    def reconstruct(self, recording: Recording) -> tuple[Floats, float]:
+        """Through the posterior mean; the sound and the CPU seconds of decoding."""
+        frames = self._statistics.normalise(_frames(self._scheme, recording.sound))
+        ratio = self._encoder.config.frames_per_latent
+        padded = np.pad(frames, ((0, -len(frames) % ratio), (0, 0), (0, 0)), mode="edge")
+        latents, _ = self._encoder(torch.from_numpy(padded).permute(1, 2, 0)[None])
+        start = time.process_time()
+        decoded = self._decoder(latents)[0].permute(2, 0, 1).numpy()[: len(frames)]
+        spectrogram = torch.from_numpy(self._statistics.denormalise(decoded)).permute(1, 2, 0)
+        sound = self._scheme.synthesize(spectrogram, len(recording.sound))
+        return sound, time.process_time() - start
+
+
+def trip() -> Trip:
+    """The representation alone, on the way back that the model has too."""
+    return Trip(PublicScheme(N_MELS, mended=True), "public scheme, no model")
+
+
+def train(sounds: Sequence[Floats], ours: Checkpoint, seconds: float, n_mels: int = N_MELS) -> PublicVae:
+    """Train on `sounds` (mono, at SAMPLE_RATE) for `seconds`, with the recipe and the seed of `ours`."""
+    recipe = replace(ours.recipe, level_jitter_db=0.0)  # a gain in dB means nothing to ln(1 + power)
+    scheme = PublicScheme(n_mels)
+    least = recipe.crop_frames * HOP
+    sources = [
+        Source(_frames(scheme, np.pad(copy, (0, max(0, least - len(copy))))))
+        for sound in sounds for pitch in recipe.pitches for copy in [change_pitch(sound, PITCH_RATIOS[pitch])]
+    ]
+    statistics = measure(source.array for source in sources)
+    sampler = CropSampler(sources, statistics, recipe, floor_db=-np.inf)
+    network = ours.network
+    config = NetworkConfig(n_mels=n_mels, latent_dim=network.latent_dim, width=network.width, blocks=network.blocks,
+                           frames_per_latent=network.frames_per_latent)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(ours.seed)
+        encoder, decoder = Encoder(config), Decoder(config)
+    generator = torch.Generator().manual_seed(ours.seed)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98),
+                                  weight_decay=recipe.weight_decay, fused=True)
+    began, step = time.monotonic(), 0
+    while (used := (time.monotonic() - began) / seconds) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step, used)
+        target = sampler.batch(generator)
+        mean, logvar = encoder(target)
+        latents, logvar = sample_latents(mean, logvar, torch.randn(mean.shape, generator=generator))
+        divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+        loss = (decoder(latents) - target).abs().mean((0, 2, 3)).sum() + kl_weight(recipe, step) * divergence
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        optimizer.step()
+        step += 1
+    return PublicVae(encoder, decoder, statistics, step)
+
+
+def _frames(scheme: PublicScheme, sound: Floats) -> Floats:
+    """[frames, 2, n_mels], as the crops of training lie in memory."""
+    result: Floats = np.ascontiguousarray(scheme.analyze(sound).permute(2, 0, 1).numpy())
+    return result

@@ -1,0 +1,46 @@
+"""How far a full wander goes.
+
+Its unit is the distance between near neighbours of the corpus. In a small corpus of short sounds these lie so far
+apart that noise of that size makes the sound a good deal louder (power is convex in dB: what is added to a level at
+times weighs more than what is taken away at others), and then it is no longer the same corpus. So the unit is made
+smaller until a full wander raises the power of the corpus by no more than LOUDER_DB.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.decoder import ChunkDecoder
+from distill.latents.noise import SmoothNoise, period_of
+from distill.latents.walk import WANDER_SECONDS
+from distill.prior import Prior
+
+Array = NDArray[np.float32]
+
+LOUDER_DB = 2.5
+_SECONDS = 24.0  # of the corpus that are listened to, with and without noise
+_PIECES = 8  # that they come in
+_STEPS = 5  # of bisection: the unit to within 3 %
+
+
+def gentle(spread: Array, prior: Prior, rate_hz: float, decoder: ChunkDecoder) -> Array:
+    """`spread` [latent_dim, latent_dim], or less of it."""
+    length = max(1, min(prior.total // _PIECES, round(_SECONDS / _PIECES * rate_hz)))
+    starts = np.linspace(0, prior.total - length, _PIECES).astype(int)
+    latents = np.concatenate([prior.latents[:, start:start + length] for start in starts], axis=1)
+    noise = SmoothNoise(spread, period_of(WANDER_SECONDS, rate_hz), np.random.SeedSequence(0)).take(latents.shape[1])
+    limit = 10 ** (float(prior.level.max()) / 10)  # the runtime lets no frame be louder than the corpus's loudest
+
+    def power(size: float) -> float:
+        level = decoder.denormalise(decoder.normalised(latents + np.float32(size) * noise))[0].astype(np.float64)
+        return float(np.minimum((10.0 ** (level / 10)).sum(axis=0), limit).sum())
+
+    allowed = power(0.0) * 10 ** (LOUDER_DB / 10)
+    if power(1.0) <= allowed:
+        return spread
+    low, high = 0.0, 1.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(middle) <= allowed else (low, middle)
+    return spread * np.float32(low if low > 0 else high)

@@ -1,0 +1,73 @@
+"""What is known of a corpus's latents as a whole: where they lie and how they vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.prior import Prior
+from distill.sidecar import Latent
+
+Array = NDArray[np.float32]
+
+_ENOUGH = 65_536  # frames of a large corpus, evenly spaced, that statistics are made of
+_NEIGHBOURLY = 0.4  # of the whole variation: a small step, where no stored corpus says what one is
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Statistics of the latents that sound like the corpus.
+
+    mean, std: float32 [latent_dim].
+    middle: [latent_dim], a typical sound; None where no stored corpus has one.
+    root: [latent_dim, latent_dim], root @ root.T the covariance.
+    step: [latent_dim, latent_dim], the same of the difference between places that are alike.
+    """
+
+    mean: Array
+    std: Array
+    middle: Array | None
+    root: Array
+    step: Array
+
+    @classmethod
+    def of(cls, latent: Latent, prior: Prior | None) -> Posterior:
+        """From the stored corpus, without its silences; where there is none, from the sidecar."""
+        if prior is not None:
+            places = np.flatnonzero(prior.sounding)[::-(-int(prior.sounding.sum()) // _ENOUGH)]
+            sounding = prior.latents[:, places]
+            mean = sounding.mean(axis=1)
+            std = np.maximum(sounding.std(axis=1), np.float32(1e-3))
+            apart = (sounding - mean[:, None]).astype(np.float64)
+            return cls(mean, std, _most_typical(sounding, prior.level[places], std),
+                       square_root(apart @ apart.T / apart.shape[1]), prior.spread)
+        mean, std = np.array(latent.mean), np.array(latent.std)
+        axes = np.array(latent.pca.components).reshape(-1, latent.dim)
+        # The sidecar has the variance along the first axes, and of each dimension: what the axes do not explain of
+        # a dimension is taken as its own.
+        variance = np.array(latent.pca.variance_ratio) * np.square(std).sum()
+        covariance = (axes.T * variance) @ axes
+        covariance[np.diag_indices(latent.dim)] += np.maximum(np.square(std) - np.diag(covariance), 0)
+        root = square_root(covariance)
+        return cls(mean.astype(np.float32), std.astype(np.float32), None, root, root * np.float32(_NEIGHBOURLY))
+
+
+def _most_typical(latents: Array, level: Array, std: Array) -> Array:
+    """Of latents [dim, frames] of at least median level, the one nearest to the median.
+
+    The median itself is no sound of the corpus: between the partials of many notes it has the partials of none, and
+    is 40 dB too soft.
+    """
+    loud = latents[:, level >= np.median(level)]
+    apart = (loud - np.median(latents, axis=1)[:, None]) / std[:, None]
+    result: Array = loud[:, int(np.argmin(np.square(apart).sum(axis=0)))]
+    return result
+
+
+def square_root(covariance: NDArray[np.float64]) -> Array:
+    """The symmetric square root of a covariance [dim, dim]."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: Array = ((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T).astype(np.float32)
+    return root

@@ -1,0 +1,122 @@
+"""Mode `crossfade`: segments out of the corpus that dissolve into each other.
+
+The latents of all segments come one after the other, each segment `length` latent frames; whoever decodes them cuts
+them there, decodes each segment on its own and overlaps the spectrograms (`distill.crossfade`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.errors import InvalidValue
+from distill.knobs import Knobs
+from distill.prior import Prior
+
+from .events import Clock, Struck
+from .noise import SmoothNoise, period_of
+from .onsets import Onsets
+from .posterior import Posterior
+from .seeds import path_and_noise
+from .trail import Trail
+from .walk import WANDER_SECONDS, Drift, Path
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Lengths of crossfaded segments, in latent frames: of a segment, and of its overlap with the next."""
+
+    length: int
+    overlap: int
+
+    @classmethod
+    def of(cls, knobs: Knobs, rate_hz: float) -> Cut:
+        """Raises InvalidValue where the knobs mean less than a latent frame."""
+        length, overlap = (round(knobs.chosen(name) * rate_hz) for name in ("segment", "overlap"))
+        if overlap < 1:
+            raise InvalidValue(f"overlap is {knobs.chosen('overlap'):g} s; it must be at least {1 / rate_hz:.3f} s, "
+                               "one latent frame of this model")
+        return cls(max(length, 2 * overlap), overlap)
+
+    @property
+    def stride(self) -> int:
+        """From the start of a segment to that of the next."""
+        return self.length - self.overlap
+
+    def latents(self, heard: int) -> int:
+        """Latent frames of all segments that are needed for so many frames of their crossfade."""
+        if heard <= self.length:
+            return heard
+        more = -(-(heard - self.length) // self.stride)  # segments after the first
+        return heard + more * self.overlap
+
+
+class Segments:
+    """The latents of endlessly many segments, one after the other. Each follows recordings from a random place.
+
+    With a density, one clock runs through all of them: where two segments overlap, their sounds begin together.
+    """
+
+    def __init__(self, prior: Prior, rate_hz: float, knobs: Knobs, lane: int = 0) -> None:
+        self._prior, self._rate, self._knobs = prior, rate_hz, knobs
+        self._cut = Cut.of(knobs, rate_hz)
+        path_seed, noise_seed = path_and_noise(knobs.seed, lane)
+        clock_seed, self._seeds = path_seed.spawn(2)
+        self._near = None if knobs.near is None else prior.named(knobs.near)
+        self._clock = None if knobs.density is None else Clock(knobs.density, rate_hz, clock_seed)
+        self._onsets = None if self._clock is None else Onsets.of(prior, rate_hz)
+        self._noise = SmoothNoise(prior.spread, period_of(WANDER_SECONDS, rate_hz), noise_seed)
+        self._wander = np.float32(knobs.chosen("wander"))
+        self._number = self._frame = 0  # of the segment; in it
+        self._path = self._new_path()
+
+    def take(self, frames: int, wander: Array | None = None) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
+        out = np.empty((len(self._prior.latents), frames), np.float32)
+        for t in range(frames):
+            if self._frame == self._cut.length:
+                self._number, self._frame, self._near = self._number + 1, 0, None
+                self._path = self._new_path()
+            out[:, t] = self._path.step()
+            self._frame += 1
+        return out + self._noise.take(frames) * (self._wander if wander is None else wander)
+
+    def _new_path(self) -> Path:
+        (seed,) = self._seeds.spawn(1)
+        if self._clock is not None and self._onsets is not None:
+            events = self._clock.since(self._number * self._cut.stride)
+            return Struck(self._prior, self._onsets, self._rate, seed, events, self._near)
+        place_seed, trail_seed = seed.spawn(2)
+        place = int(np.random.default_rng(place_seed).integers(self._prior.total))
+        start = place if self._near is None else self._prior.span(self._near)[0]
+        return Trail(self._prior, self._rate, trail_seed, 0.0, start)
+
+
+class DriftSegments:
+    """The same without a stored corpus: each segment is a drift of its own."""
+
+    def __init__(self, posterior: Posterior, rate_hz: float, knobs: Knobs, lane: int = 0) -> None:
+        self._posterior, self._rate, self._lane = posterior, rate_hz, lane
+        self._length = Cut.of(knobs, rate_hz).length
+        self._wander = knobs.chosen("wander")
+        self._seeds = np.random.default_rng(np.random.SeedSequence(knobs.seed))
+        self._frame = 0
+        self._drift = self._new_drift()
+
+    def take(self, frames: int, wander: Array | None = None) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
+        pieces, done = [np.empty((len(self._posterior.mean), 0), np.float32)], 0
+        while done < frames:
+            if self._frame == self._length:
+                self._drift, self._frame = self._new_drift(), 0
+            count = min(frames - done, self._length - self._frame)
+            pieces.append(self._drift.take(count, None if wander is None else wander[done:done + count]))
+            done, self._frame = done + count, self._frame + count
+        return np.concatenate(pieces, axis=1)
+
+    def _new_drift(self) -> Drift:
+        return Drift(self._posterior, self._rate, int(self._seeds.integers(1 << 62)), self._wander, self._lane)

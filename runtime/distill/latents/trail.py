@@ -1,0 +1,82 @@
+"""A way through the corpus: recordings followed as they are, joined where they are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.prior import Prior
+
+Array = NDArray[np.float32]
+
+_NEIGHBOURS = 6  # a jump goes to one of so many
+_JOIN = 4  # latent frames of crossfade at a jump between neighbours
+
+
+class Trail:
+    """Endless corpus latents, one frame a step.
+
+    A recording that ends is followed by the start of another: sounds begin as they did in the corpus. `jumps` times
+    a second on average the way goes on from a near neighbour of where it is, if there is one as near as neighbours
+    usually are in this corpus.
+    """
+
+    def __init__(self, prior: Prior, rate_hz: float, seed: np.random.SeedSequence, jumps: float,
+                 start: int | None = None) -> None:
+        """start: the latent frame to begin with; None is the start of a recording that is drawn."""
+        self._prior = prior
+        self._rng = np.random.default_rng(seed)
+        self._apart = max(1, round(0.5 * rate_hz))
+        self._mean_stay = rate_hz / jumps if jumps > 0 else np.inf  # latent frames between tries to jump
+        self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
+        self._from: Array | None = None  # the old recording's latents during a join
+        self._file, self._position, self._stop = -1, 0, 0
+        self._left_until_jump = np.inf
+        self._start_file()
+        if start is not None:
+            self._file, self._position = prior.file_of(start), start
+            self._stop = prior.span(self._file)[1]
+
+    def step(self) -> Array:
+        """The next latent frame, [latent_dim]."""
+        if self._position >= self._stop:
+            self._start_file()
+        latent: Array = self._prior.latents[:, self._position]
+        if self._from is not None:
+            done = _JOIN - self._from.shape[1] + 1
+            share = np.float32(done / (_JOIN + 1))
+            latent = (1 - share) * self._from[:, 0] + share * latent
+            self._from = self._from[:, 1:] if self._from.shape[1] > 1 else None
+        self._position += 1
+        self._left_until_jump -= 1
+        if self._left_until_jump <= 0:
+            self._try_jump()
+        return latent
+
+    def _start_file(self) -> None:
+        files = len(self._prior.files)
+        self._file = (self._file + int(self._rng.integers(1, files))) % files if files > 1 and self._file >= 0 \
+            else int(self._rng.integers(files))
+        self._position, self._stop = self._prior.span(self._file)
+        self._from = None
+        self._left_until_jump = self._stay()
+
+    def _try_jump(self) -> None:
+        self._left_until_jump = self._stay()
+        choice = int(self._rng.integers(_NEIGHBOURS))
+        if self._stop - self._position <= 2 * _JOIN:
+            return
+        nearest, distance = self._prior.neighbours(self._position, _NEIGHBOURS, self._apart)
+        nearest = nearest[distance <= self._limit]
+        if len(nearest) == 0:
+            return
+        target = int(nearest[choice % len(nearest)])
+        file = self._prior.file_of(target)
+        stop = self._prior.span(file)[1]
+        if stop - target <= 2 * _JOIN:
+            return
+        self._from = self._prior.latents[:, self._position:self._position + _JOIN]
+        self._file, self._position, self._stop = file, target, stop
+
+    def _stay(self) -> float:
+        return float(self._rng.exponential(self._mean_stay)) if self._mean_stay < np.inf else np.inf

@@ -1,0 +1,39 @@
+"""The list of commands is written down so that help is quick; it must say what the commands themselves say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from distill.cli import COMMANDS
+from distill.cli.lazy import first_line
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize("name", list(COMMANDS.table))
+def test_the_table_says_what_the_command_says(name: str) -> None:
+    assert COMMANDS[name].name == name
+    assert COMMANDS.table[name][2] == first_line(COMMANDS[name])
+
+
+def test_help_imports_no_command(run: Run) -> None:
+    code = ("import sys, distill.cli\n"
+            "try: distill.cli.main(['--help'])\n"
+            "except SystemExit: pass\n"
+            "print([m for m in sys.modules if m.startswith('distill.cli.') and m.split('.')[-1] not in "
+            "('door', 'lazy')], [m for m in ('numpy', 'onnxruntime', 'msgspec') if m in sys.modules])")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[] []"
+    for name in COMMANDS.table:
+        assert f"  {name} " in result.stdout
+
+
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    result = run("distill", "generat")
+    assert result.returncode == 2 and "generat" in result.stderr
+    assert "generate" in result.stderr  # did you mean

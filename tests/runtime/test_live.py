@@ -1,0 +1,379 @@
+"""Live control: exact while nothing moves, soon and smooth when something does, deaf to nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import distill
+from distill import presets
+from distill.blending import ModelSlot
+from distill.knobs import Knobs
+from distill.live import Controls, Live, Targets, parse_line
+from distill.live.changes import Change
+from distill.live.lines import follow_lines
+from distill.live.osc import OscListener
+from distill.live.ramp import Ramp
+from distill.live.steering import CHUNK, Steering
+
+STILL: dict[str, Any] = {"mode": "vector", "evolution": 0.0, "seed": 1}  # a sound that does not change by itself
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path) -> distill.Model:
+    return distill.load(tiny, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def name(model: distill.Model) -> str:
+    return model.sliders.names[0]
+
+
+def played(live: Live, blocks: int, at: dict[int, str], block: int = 512) -> np.ndarray:
+    """So many blocks; `at`: lines that are sent after so many of them were taken."""
+    stream, taken = live.stream(block=block), []
+    for index in range(blocks):
+        for line in filter(None, at.get(index, "").split("\n")):
+            live.send(line)
+        taken.append(next(stream))
+    return np.concatenate(taken, axis=-1)
+
+
+def spectrogram(controls: Controls, model: distill.Model, frames: int, at: dict[int, str]) -> np.ndarray:
+    """Frames of the steered model; `at`: lines that are sent when so many pieces were taken."""
+    pieces, taken = model.spectrograms(controls.now.knobs, frames, 0, Steering(controls)), []
+    for index, piece in enumerate(pieces):
+        taken.append(piece)
+        if index + 1 in at:
+            controls.send(at[index + 1])
+    return np.concatenate(taken, axis=2)
+
+
+@pytest.mark.parametrize("knobs", [
+    {"seed": 2}, {"seed": 2, "wander": 0.8, "sliders": {1: 4, 2: -3}}, {"mode": "crossfade", "segment": 0.6},
+    {"mode": "interpolate"}, {"mode": "vector"}, {"density": 4},
+])
+def test_untouched_it_is_the_model_in_small_chunks(model: distill.Model, knobs: dict[str, Any]) -> None:
+    wishes = Knobs.of(**knobs)
+    steered = spectrogram(Controls([model], wishes), model, 300, {})
+    plain = np.concatenate(list(model.decoded(model.latents(wishes, 300), CHUNK, model.cut(wishes))), axis=2)
+    assert np.array_equal(steered, plain)
+
+
+@pytest.mark.parametrize("knobs", [{}, {"channels": 2}, {"channels": 2, "binaural": True}, {"quality": "fast"}])
+def test_untouched_it_is_the_same_every_time(model: distill.Model, knobs: dict[str, Any]) -> None:
+    whole = np.concatenate(list(Live(model, seed=3, **knobs).stream(1.5)), axis=-1)
+    assert np.array_equal(np.concatenate(list(Live(model, seed=3, **knobs).stream(1.5, block=100)), axis=-1), whole)
+    plain = model.generate(1.5, seed=3, **knobs)  # its stereo is balanced in longer steps
+    assert np.square(whole - plain).sum() < (1e-3 if "channels" in knobs else 1e-8) * np.square(plain).sum()
+
+
+def test_a_moved_slider_arrives_exactly(model: distill.Model, name: str) -> None:
+    """When the ramp is over, the spectrogram is the one of a slider that stood there from the start."""
+    moved = spectrogram(Controls([model], Knobs(seed=4)), model, 200, {10: f"slider {name} 6"})
+    before = spectrogram(Controls([model], Knobs(seed=4)), model, 200, {})
+    after = spectrogram(Controls([model], Knobs(seed=4, sliders={name: 6})), model, 200, {})
+    ratio, frames = model.sidecar.latent.frames_per_latent, 10 * CHUNK * model.sidecar.latent.frames_per_latent
+    settled = frames + ratio * (CHUNK + model._decoder.left + CHUNK)
+    assert np.array_equal(moved[:, :, :frames], before[:, :, :frames])
+    assert not np.allclose(moved[:, :, frames:frames + ratio], before[:, :, frames:frames + ratio])
+    assert np.array_equal(moved[:, :, settled:], after[:, :, settled:])
+
+
+@pytest.mark.parametrize("line", ["wander 1", "seed 9"])
+def test_a_moved_path_is_decoded_exactly(model: distill.Model, line: str) -> None:
+    """What comes out is the decoding of the latents that were made, in one piece."""
+    controls = Controls([model], Knobs(seed=4))
+    steering, taken = Steering(controls), []
+    for index, piece in enumerate(model.latents(Knobs(seed=4), 200, 0, steering)):
+        taken.append(piece)
+        if index == 9:
+            controls.send(line)
+    latents = np.concatenate(taken, axis=1)
+    plain = np.concatenate(list(model.latents(Knobs(seed=4), 200)), axis=1)
+    change = 10 * CHUNK
+    assert np.array_equal(latents[:, :change], plain[:, :change]) and not np.allclose(latents[:, -1], plain[:, -1])
+    std = np.array(model.sidecar.normalization.std, np.float32).reshape(2, 1, 1)
+    chunked, whole = (np.concatenate(list(model.decoded([latents], size)), axis=2) for size in (CHUNK, 10_000))
+    np.testing.assert_allclose(chunked / std, whole / std, atol=1e-5)
+
+
+def test_a_change_is_heard_within_a_chunk_and_the_synthesis(model: distill.Model, name: str) -> None:
+    """In samples of sound, not in seconds of this machine; nothing before, for every place in a chunk."""
+    reference = played(Live(model, **STILL), 60, {}, block=128)
+    chunk = CHUNK * model.sidecar.latent.frames_per_latent * model.spec.hop_length
+    for at in range(20, 30):
+        moved = played(Live(model, **STILL), 60, {at: f"slider {name} 6"}, block=128)
+        first = int(np.flatnonzero(moved != reference)[0])
+        assert at * 128 <= first <= at * 128 + chunk + 512
+
+
+def roughness(sound: np.ndarray) -> np.ndarray:
+    """Largest second difference of samples in each block of 128: a click is one, a change of colour is not."""
+    bend = np.abs(np.diff(sound, 2))
+    return bend[:len(bend) // 128 * 128].reshape(-1, 128).max(axis=1)
+
+
+def flux(sound: np.ndarray, spec: distill.SpectrogramSpec) -> np.ndarray:
+    """Change of the spectrum from frame to frame."""
+    magnitude = np.abs(distill.dsp.stft(sound, spec))  # type: ignore[attr-defined]
+    return np.sqrt((np.diff(magnitude, axis=1) ** 2).sum(axis=0) / (magnitude ** 2).sum())
+
+
+@pytest.mark.parametrize("lines", ["slider 1 10", "slider 2 -10", "slider 1 8\nslider 2 8\nslider 3 -8"])
+def test_a_slider_moves_without_a_click(model: distill.Model, lines: str) -> None:
+    sound = played(Live(model, **STILL, loudness="model"), 120, {60: lines})
+    rough = roughness(sound)
+    change = 60 * 4
+    at_rest = max(rough[40:change].max(), rough[change + 60:].max())
+    assert rough[change:change + 60].max() <= 1.3 * at_rest
+
+
+def test_zipper_is_not_heard_while_a_slider_is_turned(model: distill.Model) -> None:
+    """Sixty small steps, one each block: no rougher than either end."""
+    lines = {60 + i: f"slider 1 {10 * i / 60}" for i in range(61)}
+    rough = roughness(played(Live(model, **STILL, loudness="model"), 180, lines))
+    assert rough[240:490].max() <= 1.3 * max(rough[40:240].max(), rough[520:].max())
+
+
+def test_a_jump_in_the_middle_of_the_music_is_no_attack(model: distill.Model) -> None:
+    lines = {60: "slider 1 6", 90: "wander 1", 120: "seed 77", 150: "slider 1 -6"}
+    moved = flux(played(Live(model, seed=2), 240, lines), model.spec)
+    calm = flux(played(Live(model, seed=2), 240, {}), model.spec)
+    assert moved.max() <= 1.5 * calm.max()
+
+
+@pytest.mark.parametrize("mode", ["spectral", "latent", "audio"])
+def test_weights_move_without_a_click(model: distill.Model, tiny_copy: Path, mode: Any) -> None:
+    path = tiny_copy / "decoder.onnx.json"
+    facts = json.loads(path.read_text())
+    facts["model"]["name"] = "other"
+    facts["normalization"]["mean"][1] += 0.4  # other pitches
+    path.write_text(json.dumps(facts))
+    other = distill.load(tiny_copy, device="cpu")
+    live = Live(distill.blend([ModelSlot(model, 1), ModelSlot(other, 0)], mode), **STILL, loudness="model")
+    sound = played(live, 140, {60: "weight other 1\nweight tiny 0"})
+    assert np.isfinite(sound).all() and np.sqrt(np.mean(sound[-20_000:] ** 2)) > 1e-3
+    rough = roughness(sound)
+    at_rest = max(rough[40:240].max(), rough[300:].max())
+    assert rough[240:300].max() <= 1.3 * at_rest
+    assert live.controls.now.weights == (0, 1)
+    with pytest.raises(distill.InvalidValue, match="no model"):
+        live.send("weight other 0")
+    with pytest.raises(distill.InvalidValue, match="preset 'x' is for one model"):
+        live.send("preset x")
+    with pytest.raises(distill.InvalidValue, match="1: tiny, 2: other"):
+        live.send("weight drums 1")
+    live.send('{"weight": {"other": 0, "1": 0.7}}')
+    assert live.controls.now.weights == (0.7, 0)
+    live.send("weight other 1")
+    live.send("weight 1 0.5")
+    assert live.controls.now.weights == (0.5, 1)
+
+
+def test_a_blend_left_alone_is_the_blend(model: distill.Model) -> None:
+    for mode in ("spectral", "latent", "audio"):
+        blended = distill.blend([ModelSlot(model, 0.4), ModelSlot(model, 0.6)], mode)  # type: ignore[arg-type]
+        sound = np.concatenate(list(Live(blended, seed=2).stream(1.0)))
+        np.testing.assert_allclose(sound, blended.generate(1.0, seed=2), atol=2e-4)
+
+
+def test_lanes_move_together(model: distill.Model) -> None:
+    """At width 0 both channels are one; wide, the middle is still that of the mono sound, change and all."""
+    lines = {20: "slider 1 6\nwander 0.9"}
+    wide = played(Live(model, seed=5, channels=2, loudness="model"), 60, lines)
+    mono = played(Live(model, seed=5, loudness="model"), 60, lines)
+    middle = wide.sum(axis=0)
+    scale = float(middle @ mono / (mono @ mono))
+    np.testing.assert_allclose(middle[4000:9000], scale * mono[4000:9000], atol=1e-3)
+
+
+def test_ramp_goes_straight_and_rests_exactly() -> None:
+    ramp = Ramp([0.1, -2.0], 8)
+    assert np.array_equal(ramp.take(3), [[0.1] * 3, [-2.0] * 3]) and ramp.at_rest
+    ramp.go([0.3, 2.0])
+    ahead = ramp.ahead(12)
+    parts = np.concatenate([ramp.take(n) for n in (1, 4, 0, 7)], axis=1)
+    assert np.array_equal(parts, ahead)
+    np.testing.assert_allclose(parts[1], np.minimum(np.arange(1, 13) / 8, 1) * 4 - 2)
+    assert np.array_equal(parts[:, -1], [0.3, 2.0]) and ramp.at_rest
+    ramp.go([0.0, 0.0])
+    ramp.take(3)
+    ramp.go([1.0, 1.0])  # turned round on the way: goes on from where it is
+    assert np.abs(np.diff(ramp.take(8)[0])).max() < 0.13
+
+
+@pytest.mark.parametrize(("line", "changes"), [
+    ("", []), ("  # a comment", []), ("wander 0.5", [Change("wander", value=0.5)]),
+    ("slider brightness 3\r\n", [Change("slider", "brightness", 3)]),
+    ("slider low end -2.5", [Change("slider", "low end", -2.5)]), ("weight A 0.2", [Change("weight", "A", 0.2)]),
+    ("preset late night", [Change("preset", "late night")]), ("seed 007", [Change("seed", "7")]),
+    ('{"slider": {"a": 1, "b": -2}, "wander": 0.1, "seed": 4, "preset": "x"}',
+     [Change("slider", "a", 1), Change("slider", "b", -2), Change("wander", value=0.1), Change("seed", "4"),
+      Change("preset", "x")]),
+])
+def test_lines(line: str, changes: list[Change]) -> None:
+    assert list(parse_line(line)) == changes
+
+
+@pytest.mark.parametrize("line", [
+    "volume 3", "slider", "slider brightness", "slider brightness loud", "wander", "wander 1 2", "wander nan",
+    "wander inf", "wander 1e999", "seed -1", "seed 1.5", "seed", "preset", "weight 3", "{", "{}x", '{"wander": "x"}',
+    '{"wander": 1, "wander": 2}', '{"slider": 3}', '{"volume": 1}', '{"wander": true}', "\x00\x01", "x" * 5000,
+    '{"wander": NaN}', '{"seed": 1.5}', '{"wander": null}', "[" * 2000, "{" * 2000,
+])
+def test_nonsense_is_refused(line: str) -> None:
+    with pytest.raises(distill.InvalidValue, match="control"):
+        parse_line(line)
+
+
+@pytest.mark.parametrize("line", [
+    "wander 2", "slider nothing 1", "slider 1 11", "slider 99 1", "weight tiny 0.5", "preset nobody",
+    '{"wander": 0.9, "slider": {"1": 99}}', "seed 99999999999999999999",
+])
+def test_what_is_not_allowed_changes_nothing(model: distill.Model, line: str) -> None:
+    controls = Controls([model], Knobs(seed=1))
+    before = controls.now
+    with pytest.raises(distill.DistillError):
+        controls.send(line)
+    assert controls.now is before
+
+
+def test_live_refuses_what_cannot_be_steered(model: distill.Model) -> None:
+    for knobs, word in (({"quality": "high"}, "high"), ({"loop": True}, "loop"), ({"wander": 3}, "wander"),
+                        ({"sliders": {"nothing": 1}}, "nothing")):
+        with pytest.raises(distill.InvalidValue, match=word):
+            Live(model, **knobs)  # type: ignore[arg-type]
+    with pytest.raises(distill.InvalidValue, match="move by themselves"):
+        Live(distill.blend([ModelSlot(model, (1, 0)), ModelSlot(model, 1)]))
+
+
+def test_a_preset_sets_what_it_names_and_forgets_the_rest(
+        model: distill.Model, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILL_PRESETS", str(tmp_path))
+    presets.save("night", model.sidecar.model, {"wander": 0.9, "sliders": {name: 5}, "channels": 2})
+    presets.save("cuts", model.sidecar.model, {"mode": "crossfade"})
+    presets.save("still", model.sidecar.model, {"mode": "vector", "evolution": 0.1})
+    live = Live(model, seed=6, density=3.0, sliders={2: 4})
+    sound = played(live, 80, {30: "preset night", 50: "preset still"})
+    assert np.isfinite(sound).all()
+    live.send("preset night")
+    knobs = live.controls.now.knobs
+    assert (knobs.wander, knobs.density, knobs.channels, knobs.seed) == (0.9, None, 1, 6)
+    assert knobs.sliders == {name: 5}
+    with pytest.raises(distill.InvalidValue, match="segments"):
+        live.send("preset cuts")
+    assert live.controls.now.knobs == knobs
+
+
+def wait_for(controls: Controls, wanted: Callable[[Targets], bool]) -> None:
+    for _ in range(400):
+        if wanted(controls.now):
+            return
+        time.sleep(0.005)
+    raise AssertionError(controls.now)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    for end in (reading, writing):
+        try:
+            os.close(end)
+        except OSError:
+            pass
+
+
+def test_lines_from_a_pipe(model: distill.Model, pipe: tuple[int, int]) -> None:
+    controls, told = Controls([model], Knobs()), []
+    thread = follow_lines(pipe[0], controls, told.append)
+    os.write(pipe[1], b"wander 0.2\nvolume 11\nwan")
+    wait_for(controls, lambda now: now.knobs.wander == 0.2)
+    os.write(pipe[1], b"der 0.4\n\xff\xfe\n" + b"x" * 9000)
+    wait_for(controls, lambda now: now.knobs.wander == 0.4)
+    os.write(pipe[1], b"\nwander 0.6")
+    os.close(pipe[1])
+    thread.join(5)
+    assert not thread.is_alive() and controls.now.knobs.wander == 0.6
+    assert len(told) >= 3 and "volume" in told[0] and all("\n" not in line for line in told)
+
+
+def test_sound_never_waits_for_lines(model: distill.Model, pipe: tuple[int, int]) -> None:
+    """Nobody ever writes to the pipe; a second reader is stuck in the middle of a line."""
+    live = Live(model, seed=1)
+    follow_lines(pipe[0], live.controls, lambda text: None)
+    os.write(pipe[1], b"wander 0.")
+    assert np.array_equal(played(live, 40, {}), played(Live(model, seed=1), 40, {}))
+
+
+def test_many_threads_may_turn_knobs(model: distill.Model) -> None:
+    live, stop = Live(model, seed=1), threading.Event()
+
+    def turn(number: int) -> None:
+        rng = np.random.default_rng(number)
+        while not stop.is_set():
+            live.send(f"slider {number} {rng.uniform(-9, 9)}")
+
+    threads = [threading.Thread(target=turn, args=(n,)) for n in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    sound = played(live, 100, {})
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert np.isfinite(sound).all() and len(live.controls.now.knobs.sliders) == 3
+
+
+def test_osc(model: distill.Model, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+    from pythonosc.osc_message_builder import OscMessageBuilder
+    from pythonosc.udp_client import SimpleUDPClient
+
+    monkeypatch.setenv("DISTILL_PRESETS", str(tmp_path))
+    presets.save("late night", model.sidecar.model, {"wander": 0.75})
+    controls, told = Controls([model], Knobs()), []
+    with OscListener(0, controls, told.append) as listener:
+        client = SimpleUDPClient("127.0.0.1", listener.port)
+        client.send_message("/wander", 0.5)
+        wait_for(controls, lambda now: now.knobs.wander == 0.5)
+        client.send_message(f"/distill/slider/{name}", 3)
+        wait_for(controls, lambda now: now.knobs.sliders.get(name) == 3)
+        client.send_message("/slider", [name, -2.5])
+        wait_for(controls, lambda now: now.knobs.sliders.get(name) == -2.5)
+        client.send_message("/seed", 12)
+        wait_for(controls, lambda now: now.knobs.seed == 12)
+        client.send_message("/preset", "late night")
+        wait_for(controls, lambda now: now.knobs.wander == 0.75)
+        bundle = OscBundleBuilder(IMMEDIATELY)
+        for value in (0.1, 5.0):
+            message = OscMessageBuilder("/wander")
+            message.add_arg(value)
+            bundle.add_content(message.build())
+        client.send(bundle.build())  # the second is not allowed, so neither is made
+        for nonsense in (b"", b"x", b"/wander", b"\xff" * 100):
+            client._sock.sendto(nonsense, ("127.0.0.1", listener.port))
+        client.send_message("/volume", 11)
+        client.send_message("/wander", 0.25)
+        wait_for(controls, lambda now: now.knobs.wander == 0.25)
+        assert len(told) >= 4 and any("volume" in line for line in told)
+        with pytest.raises(distill.FileError, match="port"):
+            OscListener(listener.port, controls, told.append)
+        client._sock.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "distill-osc"]
+
+
+def test_osc_without_its_extra(model: distill.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("pythonosc")] + ["pythonosc"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(distill.MissingExtra, match=r"distill-audio\[osc\]"):
+        OscListener(0, Controls([model], Knobs()), print)
