@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -65,9 +66,12 @@ def endurance(model: str, rate: int, sliders: list[str], seconds: float, pace: f
                 late = time.perf_counter() - (start + block * step)
                 if late > 0:
                     dropped, worst, start = dropped + 1, max(worst, late), start + late
-                if block in (round(60 * rate / BLOCK), total - 1):
+                if block == min(round(60 * rate / BLOCK), total - 1):
                     memory.append(_resident(process.pid))
+                    processor, played = _processor(process.pid), block
             spent = time.perf_counter() - begun
+            memory.append(_resident(process.pid))
+            processor = _processor(process.pid) - processor
         finally:
             stop.set()
             process.kill()
@@ -76,7 +80,9 @@ def endurance(model: str, rate: int, sliders: list[str], seconds: float, pace: f
                     thread.join()
     lines = [line for line in told if not line.startswith(b"seed")]
     return {"seconds": seconds, "pace asked": pace, "pace": seconds / spent, "dropped": dropped,
-            "worst ms": 1000 * worst, "complaints": len(lines), "MB at 60 s": memory[0], "MB at the end": memory[-1]}
+            "worst ms": 1000 * worst,
+            "by processor time": (total - played) * BLOCK / rate / max(processor, 1e-9), "complaints": len(lines),
+            "MB at 60 s": memory[0], "MB at the end": memory[-1]}
 
 
 def latency(model: str, rate: int, line: str, words: tuple[str, ...], tries: int) -> list[float]:
@@ -139,6 +145,12 @@ def _resident(pid: int) -> float:
     """Memory in use, MB."""
     told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
     return int(told) / 1024
+
+
+def _processor(pid: int) -> float:
+    """Processor time used so far, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

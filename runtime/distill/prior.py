@@ -174,4 +174,5 @@ class Prior:
 def _evenly(total: int, most: int) -> NDArray[np.int64]:
     """At most `most` different positions, evenly spaced over `total`. (np.unique would import numpy.ma, 25 ms.)"""
     places = np.linspace(0, total - 1, min(most, total)).astype(np.int64)
-    return places[np.append(True, np.diff(places) > 0)]
+    different: NDArray[np.int64] = places[np.append(True, np.diff(places) > 0)]
+    return different

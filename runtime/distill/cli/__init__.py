@@ -48,4 +48,4 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the console script."""
-    door.run(app, "distill", arguments)
+    door.run(app, "distill", arguments, at_once=arguments is None)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-BLOCK = 512  # samples written at a time
 _PIPE_BYTES = 4096  # may wait for the player; Linux's usual 64 KiB are a third of a second that we cannot take back
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, where the fcntl module does not name it
 
@@ -57,7 +56,7 @@ class LiveFlags:
 
         size = {} if self.chunk is None else {"chunk": self.chunk}
         live = Live(voice, seed=seed, **size, **knobs)
-        blocks = live.stream(seconds, block=BLOCK)
+        pieces = live.pieces(seconds)
         listeners = contextlib.ExitStack()
         if self.osc_port is not None:
             from distill.live.osc import HOST, OscListener
@@ -67,12 +66,12 @@ class LiveFlags:
         if self.control == "stdin":
             follow_lines(sys.stdin.fileno(), live.controls, tell)
         _small_pipe()
-        return _until_the_end(blocks, listeners)
+        return _until_the_end(pieces, listeners)
 
 
-def _until_the_end(blocks: Iterator[Array], listeners: contextlib.ExitStack) -> Iterator[Array]:
+def _until_the_end(pieces: Iterator[Array], listeners: contextlib.ExitStack) -> Iterator[Array]:
     with listeners:
-        yield from blocks
+        yield from pieces
 
 
 def tell(text: str) -> None:

@@ -59,7 +59,11 @@ class Live:
 
     def stream(self, seconds: float | None = None, *, block: int = 512) -> Iterator[Array]:
         """Blocks of `block` samples, as `Model.stream` gives them; each stream follows the controls from now on."""
-        return blocks(render(self.voice(), self._knobs, seconds, HOP), block)
+        return blocks(self.pieces(seconds), block)
+
+    def pieces(self, seconds: float | None = None) -> Iterator[Array]:
+        """The same sound in pieces of any size, as soon as they are made: for a pipe, which makes its own blocks."""
+        return render(self.voice(), self._knobs, seconds, HOP)
 
     def voice(self) -> Voice | Mixture:
         """What `render` can play; one for each stream."""
