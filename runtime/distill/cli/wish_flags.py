@@ -81,10 +81,10 @@ class Wishes:
 
 
 def _preset(name: str | None, models: list[Model]) -> Mapping[str, Any]:
-    from distill.presets import find
-
     if name is None:
         return {}
+    from distill.presets import find
+
     if len(models) > 1:
         raise InvalidValue(f"preset {name!r} is for one model; a blend has sliders of several, so set them one by one")
     return find(name, models[0].sidecar.model).wishes
