@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,23 @@ def tiny() -> Path:
 def tiny_copy(tmp_path: Path) -> Path:
     """The tiny bundle, to be spoilt."""
     return Path(shutil.copytree(TINY, tmp_path / "tiny"))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start one of our commands and go on; it hears Ctrl-C even where the tests run in the background of a shell,
+    which makes programs deaf to it, and it does not outlive the test."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def call(program: str, *words: object, **options: object) -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen([str(BIN / program), *map(str, words)],  # type: ignore[call-overload]
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options))
+        return begun[-1]
+
+    yield call
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

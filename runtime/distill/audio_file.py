@@ -173,15 +173,16 @@ def _check_rate(name: str, sample_rate: int) -> None:
 
 
 def _undate(path: Path) -> None:
-    """Float files hold the time of day beside their peak (chunk PEAK: version, time); set it to zero."""
+    """Float files hold the time of day beside their peak (chunk PEAK: version, time, ...); set it to zero."""
     with path.open("rb+") as file:
-        order = ">" if file.read(12).startswith(b"FORM") else "<"
+        order = ">" if file.read(4) == b"FORM" else "<"
+        file.seek(12)
         while len(header := file.read(8)) == 8:
             name, size = struct.unpack(f"{order}4sI", header)
-            if name in (b"data", b"SSND"):
-                return
             if name == b"PEAK":
                 file.seek(4, os.SEEK_CUR)
                 file.write(bytes(4))
+                return
+            if name in (b"data", b"SSND"):
                 return
             file.seek(size + size % 2, os.SEEK_CUR)

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 Run = Callable[..., "CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 BIN = Path(sys.executable).parent
 
 
@@ -104,15 +105,14 @@ def test_endless_goes_on_until_the_reader_leaves(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_leave_no_file(tiny: Path, tmp_path: Path, number: int, code: int) -> None:
-    with subprocess.Popen([BIN / "distill", "generate", tiny, "-o", tmp_path / "a.wav", "--seconds", "80000"],
-                          stderr=subprocess.PIPE) as process:
-        for _ in range(200):
-            if any(p.stat().st_size > 100_000 for p in tmp_path.iterdir()):
-                break
-            time.sleep(0.05)
-        os.kill(process.pid, number)
-        assert process.wait(20) == code
+def test_signals_leave_no_file(start: Start, tiny: Path, tmp_path: Path, number: int, code: int) -> None:
+    process = start("distill", "generate", tiny, "-o", tmp_path / "a.wav", "--seconds", 80_000, stderr=subprocess.PIPE)
+    for _ in range(200):
+        if any(p.stat().st_size > 100_000 for p in tmp_path.iterdir()):
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(30) == code
     assert list(tmp_path.iterdir()) == []
 
 

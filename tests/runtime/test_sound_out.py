@@ -134,16 +134,17 @@ def test_one_failure_gives_up_the_other_jobs(run: Run, tiny: Path, tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["a-2.wav"] and (tmp_path / "a-2.wav").read_bytes() == b"mine"
 
 
-def test_ctrl_c_stops_all_jobs_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:
-    with subprocess.Popen([BIN / "distill", "generate", tiny, "-o", tmp_path / "a.wav", "--seconds", "40000", "--count",
-                           "3", "--jobs", "2"], stderr=subprocess.PIPE) as process:
-        for _ in range(200):
-            if sum(p.stat().st_size > 100_000 for p in tmp_path.iterdir()) == 2:
-                break
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-        assert process.stderr is not None and b"Traceback" not in process.stderr.read()
+def test_ctrl_c_stops_all_jobs_and_leaves_nothing(
+        start: Callable[..., subprocess.Popen[bytes]], tiny: Path, tmp_path: Path) -> None:
+    process = start("distill", "generate", tiny, "-o", tmp_path / "a.wav", "--seconds", 40_000, "--count", 3,
+                    "--jobs", 2, stderr=subprocess.PIPE)
+    for _ in range(200):
+        if sum(p.stat().st_size > 100_000 for p in tmp_path.iterdir()) == 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert process.stderr is not None and b"Traceback" not in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,6 +183,10 @@ def test_standard_output_that_is_full_closed_or_a_terminal(tiny: Path) -> None:
     for rest, named in ((">/dev/full", "No space left"), (">&-", "closed")):
         result = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert named in message(result, 7)
+    for program, code in (("info %s > /dev/full", 7), ("info %s | head -c 5 >/dev/null; exit ${PIPESTATUS[0]}", 0)):
+        result = subprocess.run(["bash", "-c", f"{BIN / 'distill'} {program % tiny}"], capture_output=True, text=True,
+                                check=False)
+        assert result.returncode == code and "internal error" not in result.stderr
     controller, terminal = pty.openpty()
     result = subprocess.run(["bash", "-c", command], stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
     os.close(terminal)
