@@ -112,7 +112,7 @@ def _begun(voice: Model | Blend, recipe: Recipe, from_audio: Path | None, latent
 
 def _at_hand(name: str, model_id: str) -> Any:
     from distill.bundle import open_bundle
-    from distill.library import by_id
+    from distill.shelf import by_id
 
     path = by_id(model_id)
     if path is None:

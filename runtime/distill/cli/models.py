@@ -15,7 +15,7 @@ from .progress import tell
 from .table import sidecar_rows, sliders_table, two_columns
 
 if TYPE_CHECKING:
-    from distill.library import Entry
+    from distill.shelf import Entry
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -29,7 +29,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     Example: distill models
     """
     if context.invoked_subcommand is None:
-        from distill.library import entries
+        from distill.shelf import entries
 
         _print(list(entries()), as_json)
     elif as_json:
@@ -43,11 +43,11 @@ def search(text: Annotated[str, typer.Argument(help="Words that must all occur."
 
     Example: distill models search "bell cc0"
     """
-    from distill import library
+    from distill import shelf
 
     if not text.strip():
         raise InvalidValue("there is nothing to search for; give a word")
-    _print(library.search(text), as_json)
+    _print(shelf.search(text), as_json)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help="As in distill
     Example: distill models show vibraphone
     """
     from distill.bundle import open_bundle
-    from distill.library import entry
+    from distill.shelf import entry
     from distill.sidecar import dump
 
     found = entry(name)
@@ -81,9 +81,9 @@ def add(
 
     Example: distill models add exports/bells --name bells
     """
-    from distill import library
+    from distill import shelf
 
-    added = library.add(path, name, force=force)
+    added = shelf.add(path, name, force=force)
     tell(f"added {added.name} ({added.path})")
     if as_json:
         print(json.dumps(_facts(added), indent=1))
@@ -98,13 +98,13 @@ def remove(
 
     Example: distill models remove bells
     """
-    from distill import library
+    from distill import shelf
 
-    found = library.removable(name)
+    found = shelf.removable(name)
     if not yes and not _agreed(f"remove {found.name} ({found.path}, {found.size / 1e6:.1f} MB)?"):
         tell("nothing is removed")
         return
-    library.remove(name)
+    shelf.remove(name)
     tell(f"removed {found.path}")
 
 

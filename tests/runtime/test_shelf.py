@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import distill
-from distill import files, library
+from distill import files, shelf
 from distill.errors import BundleError, FileError, InvalidValue, NotFound
 
 Run = Callable[..., "CompletedProcess[str]"]
@@ -25,24 +25,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def own() -> list[str]:
-    return [e.name for e in library.entries() if not e.built_in]
+    return [e.name for e in shelf.entries() if not e.built_in]
 
 
 def test_what_was_added_plays(tiny: Path, folder: Path) -> None:
-    added = library.add(tiny)
+    added = shelf.add(tiny)
     assert (added.name, added.path, added.built_in, added.error) == ("tiny", folder / "tiny", False, None)
     assert sorted(p.name for p in added.path.iterdir()) == sorted(p.name for p in tiny.iterdir())
     assert all((added.path / p.name).read_bytes() == p.read_bytes() for p in tiny.iterdir())
     assert len(distill.load("tiny").generate(0.1)) == 1600
-    assert library.add(tiny, "bells 2").name == "bells 2" and own() == ["bells 2", "tiny"]
-    assert library.by_id(added.sidecar.model.id) is not None and library.by_id("0" * 16) is None  # type: ignore[union-attr]
+    assert shelf.add(tiny, "bells 2").name == "bells 2" and own() == ["bells 2", "tiny"]
+    assert shelf.by_id(added.sidecar.model.id) is not None and shelf.by_id("0" * 16) is None  # type: ignore[union-attr]
     assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
 
 
 def test_a_lone_decoder_becomes_a_bundle(tiny: Path, tmp_path: Path) -> None:
     lone = tmp_path / "lone.onnx"
     shutil.copyfile(tiny / "decoder.onnx", lone)
-    added = library.add(lone, "lone")
+    added = shelf.add(lone, "lone")
     assert sorted(p.name for p in added.path.iterdir()) == ["decoder.onnx", "decoder.onnx.json"]
     alone = distill.load(lone).generate(0.2, seed=1)
     assert (distill.load("lone").generate(0.2, seed=1) == alone).all()
@@ -54,34 +54,34 @@ def test_a_lone_decoder_becomes_a_bundle(tiny: Path, tmp_path: Path) -> None:
 def test_what_is_not_whole_stays_outside(tiny_copy: Path, folder: Path, spoil: Callable[[Path], object]) -> None:
     spoil(tiny_copy)
     with pytest.raises(BundleError):
-        library.add(tiny_copy)
+        shelf.add(tiny_copy)
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
 def test_names_are_not_taken_twice(tiny: Path, tiny_copy: Path, folder: Path) -> None:
-    library.add(tiny)
+    shelf.add(tiny)
     with pytest.raises(FileError, match="--name"):
-        library.add(tiny)
+        shelf.add(tiny)
     with pytest.raises(InvalidValue, match="already"):
-        library.add(folder / "tiny", force=True)
+        shelf.add(folder / "tiny", force=True)
     (tiny_copy / "README.md").write_text("newer")
-    library.add(tiny_copy, force=True)
+    shelf.add(tiny_copy, force=True)
     assert (folder / "tiny" / "README.md").read_text() == "newer" and own() == ["tiny"]
     with pytest.raises(InvalidValue, match="built-in"):
-        library.add(tiny, "vibraphone")
+        shelf.add(tiny, "vibraphone")
     (folder / "mine").mkdir()
     with pytest.raises(FileError, match="no model"):
-        library.add(tiny, "mine", force=True)
+        shelf.add(tiny, "mine", force=True)
     for name in ("../x", "", "a/b", ".x"):
         with pytest.raises(InvalidValue, match="letters"):
-            library.add(tiny, name)
+            shelf.add(tiny, name)
     with pytest.raises(NotFound):
-        library.add(folder / "nowhere")
+        shelf.add(folder / "nowhere")
 
 
 def test_an_add_that_fails_keeps_the_older_model(tiny: Path, tiny_copy: Path, folder: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    library.add(tiny)
+    shelf.add(tiny)
     real = files.os.replace
 
     def fails(source: Any, target: Any) -> None:
@@ -92,7 +92,7 @@ def test_an_add_that_fails_keeps_the_older_model(tiny: Path, tiny_copy: Path, fo
     monkeypatch.setattr(files.os, "replace", fails)
     (tiny_copy / "README.md").write_text("newer")
     with pytest.raises(FileError, match="No space left"):
-        library.add(tiny_copy, force=True)
+        shelf.add(tiny_copy, force=True)
     assert (folder / "tiny" / "README.md").read_bytes() == (tiny / "README.md").read_bytes()
     assert [p.name for p in folder.iterdir()] == ["tiny"]
 
@@ -114,19 +114,19 @@ def test_a_copy_in_the_making_is_not_listed(tiny: Path, folder: Path) -> None:
 
 
 def test_removing(tiny: Path, folder: Path, tmp_path: Path) -> None:
-    library.add(tiny)
+    shelf.add(tiny)
     (folder / "linked").symlink_to(shutil.copytree(tiny, tmp_path / "elsewhere"))
     (folder / "broken").mkdir()
     (folder / "broken" / "decoder.onnx.json").write_text("{")
-    assert [(e.name, e.error is None) for e in library.entries() if not e.built_in] == [
+    assert [(e.name, e.error is None) for e in shelf.entries() if not e.built_in] == [
         ("broken", False), ("linked", True), ("tiny", True)]
     for name in ("linked", "broken", "tiny"):
-        library.remove(name)
+        shelf.remove(name)
     assert list(folder.iterdir()) == [] and (tmp_path / "elsewhere" / "decoder.onnx").is_file()
     with pytest.raises(NotFound, match="no model 'tiny'"):
-        library.remove("tiny")
+        shelf.remove("tiny")
     with pytest.raises(NotFound):
-        library.remove("../elsewhere")
+        shelf.remove("../elsewhere")
 
 
 def test_built_in_models_stay(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,17 +134,17 @@ def test_built_in_models_stay(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mo
     for module in (library, distill.bundle):
         monkeypatch.setattr(module, "built_in_folder", lambda: tmp_path / "inside")
     with pytest.raises(InvalidValue, match="built in"):
-        library.remove("bells")
+        shelf.remove("bells")
     with pytest.raises(InvalidValue, match="built-in"):
-        library.add(tiny, "bells")
+        shelf.add(tiny, "bells")
     assert (tmp_path / "inside" / "bells" / "decoder.onnx").is_file()
 
 
 @pytest.mark.parametrize(("text", "found"), [("tin", True), ("CC0 Bright", True), ("tone_0", True), ("16000", True),
                                              ("45 notes", False), ("no-such-thing", False)])
 def test_search_wants_every_word(tiny: Path, text: str, found: bool) -> None:
-    library.add(tiny)
-    assert [e.name for e in library.search(text) if not e.built_in] == (["tiny"] if found else [])
+    shelf.add(tiny)
+    assert [e.name for e in shelf.search(text) if not e.built_in] == (["tiny"] if found else [])
 
 
 def test_on_the_command_line(here: Run, tiny: Path, folder: Path) -> None:
