@@ -131,7 +131,7 @@ def test_removing(tiny: Path, folder: Path, tmp_path: Path) -> None:
 
 def test_built_in_models_stay(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(tiny, tmp_path / "inside" / "bells")
-    for module in (library, distill.bundle):
+    for module in (shelf, distill.bundle):
         monkeypatch.setattr(module, "built_in_folder", lambda: tmp_path / "inside")
     with pytest.raises(InvalidValue, match="built in"):
         shelf.remove("bells")
