@@ -21,7 +21,8 @@ from .stft import HopAdder, overlapping, rfft, window
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
-_TINY = np.float32(1e-13)  # keeps 0 / 0 away
+_TINY = np.float32(1e-26)  # power; keeps 0 / 0 away
+_TINY_AMPLITUDE = np.sqrt(_TINY)
 _BLOCK = 32  # frames
 _MOMENTUM = np.float32(0.99)
 _FREE_FROM, _FREE_EVERY = 2, 4  # iterations
@@ -74,7 +75,7 @@ def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats |
 def _amplitude(spectrum: Spectrum) -> Floats:
     """|spectrum|, a trifle above zero."""
     result: Floats = np.abs(spectrum)
-    result += _TINY
+    result += _TINY_AMPLITUDE
     return result
 
 
