@@ -10,7 +10,7 @@ import torch
 
 from . import statistics
 from .checkpoint import Checkpoint
-from .config import Recipe, check_size, network_config
+from .config import check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
 from .facts import Facts
@@ -21,6 +21,7 @@ from .plan import (
     check_disk,
     choose_budget,
     choose_pitches,
+    choose_recipe,
     choose_seed,
     make_manifest,
     match_manifest,
@@ -70,9 +71,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _report(corpus, progress)
 
     if previous is None:
-        recipe = Recipe(
-            pitches=choose_pitches(options, corpus), precision=choose_precision(options.precision, device)
-        )
+        recipe = choose_recipe(spec, choose_pitches(options, corpus), choose_precision(options.precision, device))
         manifest, recordings = make_manifest(corpus, seed), corpus.recordings
         training = _part(recordings, manifest, held_out=False)
         if options.floor_db is None:
@@ -91,7 +90,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
 
     if previous is None:
         stats = statistics.measure(source.array() for source in originals)
-        network = network_config(options.size or DEFAULT_SIZE, spec.n_mels)
+        network = network_config(options.size or DEFAULT_SIZE, spec)
         facts = Facts(spec, stats, network, recipe, budget, seed, manifest)
         trainer = Trainer(network, recipe, seed, device)
         stop.check()
