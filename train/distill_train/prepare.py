@@ -93,9 +93,10 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _analyse(originals + held_out, copies, tick)
 
     if previous is None:
+        ancestors: tuple[str, ...] = ()
         if parent is None:
             stats = statistics.measure(source.array() for source in originals)
-            network, ancestors = network_config(options.size or DEFAULT_SIZE, spec.n_mels), ()
+            network = network_config(options.size or DEFAULT_SIZE, spec.n_mels)
         else:
             stats, network, ancestors = parent.stats, parent.network, (*parent.ancestors, parent.sha256)
         facts = Facts(spec, stats, network, recipe, budget, seed, manifest, ancestors)
