@@ -202,7 +202,7 @@ class _Builder:
                           sha256=corpus_hash(ck.corpus)),
             provenance=Provenance(distill=distill.__version__, libraries=self._libraries(), seed=ck.seed,
                                   steps=ck.steps, train_seconds=round(ck.elapsed_seconds, 1),
-                                  checkpoint_sha256=ck.sha256, ancestors=[]),
+                                  checkpoint_sha256=ck.sha256, ancestors=list(ck.ancestors)),
             golden=Golden(max_error=1e-3, level_db=0.1, rms_db=0.0, samples_sha256="0" * 64))
 
     def _libraries(self) -> dict[str, str]:
