@@ -24,6 +24,11 @@ Spectrum = NDArray[np.complex64]
 
 BLOCK = 64  # frames: their buffers stay in the second-level cache
 
+# The usual allocator of Linux gives what lies free at the heap's end back to the system, and gets it again page by
+# page, for every block and even for every row of a transform: up to half of the time. What it keeps is twice the
+# largest block that was ever freed; so one is.
+np.empty(1 << 23, np.uint8)
+
 
 def rfft(rows: Floats, out: Spectrum) -> None:
     """Real transform of rows [m, n_fft] into `out` [m, n_fft / 2 + 1]."""
