@@ -37,9 +37,9 @@ def rfft(rows: Floats, out: Spectrum) -> None:
 
 
 def irfft(rows: Spectrum, out: Floats) -> None:
-    """Its inverse: rows [m, n_fft / 2 + 1] into `out` [m, n_fft]."""
+    """Its inverse times n_fft: rows [m, n_fft / 2 + 1] into `out` [m, n_fft]."""
     fft: Any = np.fft
-    fft.irfft(rows, out.shape[1], axis=1, out=out)
+    fft.irfft(rows, out.shape[1], axis=1, norm="forward", out=out)
 
 
 class Window:
@@ -55,6 +55,7 @@ class Window:
         total = squares.sum(axis=0).mean()
         self.analysis = self._swapped(hann * 4 / n_fft)
         self.synthesis = self._swapped(hann * n_fft / 4 / total)
+        self.unscaled = self.synthesis / np.float32(n_fft)  # the same, for what `irfft` gives; exact
         cumulated = np.concatenate([np.zeros((1, self.hop)), np.cumsum(squares, axis=0)])
         self._total, self._cumulated = total, cumulated
 
@@ -151,9 +152,14 @@ class HopAdder:
         if m:
             frames = np.empty((m, overlap, table.hop), np.float32)
             irfft(spectrum, frames.reshape(m, table.n_fft))
-            frames *= table.synthesis
-            for part in range(overlap - 1, -1, -1):  # hop h has part h - t of frame t: the last part is the oldest's
-                hops[part : part + m] += frames[:, (part + half) % overlap]
+            frames *= table.unscaled
+            if m < half:  # frame after frame, the oldest first
+                for row, frame in enumerate(frames):
+                    hops[row : row + half] += frame[half:]
+                    hops[row + half : row + overlap] += frame[:half]
+            else:  # hop h has part h - t of frame t: the last part is the oldest's
+                for part in range(overlap - 1, -1, -1):
+                    hops[part : part + m] += frames[:, (part + half) % overlap]
         self._sums = hops[m:].copy()
         count = m + (kept if end else 0)
         frames_done = self.hops + m if end else None
