@@ -201,20 +201,20 @@ def istft(spectrum: ArrayLike, spec: SpectrogramSpec, length: int | None = None)
 
     (frames - 1) * hop_length samples, or `length`: then cut, or followed by zeros.
     """
-    rows = np.asarray(spectrum)
-    if rows.ndim != 2 or rows.shape[0] != spec.n_bins:
-        raise InvalidValue(f"spectrum has shape {rows.shape}; it must be [{spec.n_bins}, frames]")
-    rows = np.ascontiguousarray(rows.T, dtype=np.complex64)
-    if not np.isfinite(rows).all():
-        raise NumericError("spectrum holds NaN or infinite numbers")
-    adder, frames = HopAdder(spec), len(rows)
+    columns = np.asarray(spectrum)
+    if columns.ndim != 2 or columns.shape[0] != spec.n_bins:
+        raise InvalidValue(f"spectrum has shape {columns.shape}; it must be [{spec.n_bins}, frames]")
+    adder, frames = HopAdder(spec), columns.shape[1]
     half, hop = spec.n_fft // spec.hop_length // 2, spec.hop_length
     wanted = check_length(length, spec.samples(frames))
     result = np.zeros(wanted, np.float32)
     for start in range(0, frames, BLOCK):
         end = start + BLOCK >= frames
         first = (adder.hops - half) * hop
-        line = adder(rows[start : start + BLOCK], end).reshape(-1)
+        rows = np.ascontiguousarray(columns[:, start : start + BLOCK].T, np.complex64)
+        if not np.isfinite(rows).all():
+            raise NumericError("spectrum holds NaN or infinite numbers")
+        line = adder(rows, end).reshape(-1)
         place(result, first, line, spec.samples(frames))
     return result
 
