@@ -24,7 +24,7 @@ from .ramp import Ramp
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-GRID = 8  # latent frames decoded at a time, at least; fewer cost more, for their context
+GRID = 16  # latent frames decoded at a time, at least; fewer cost more, for their context
 RAMP_SECONDS = 0.06
 
 
@@ -90,8 +90,8 @@ class LatentSequence:
     def _follow(self, knobs: Knobs) -> bool:
         """Whether a control has moved."""
         moved = knobs is not self._knobs and knobs != self._knobs
+        self._knobs = knobs
         if moved:
-            self._knobs = knobs
             self._positions.go(self._values(knobs))
             self._wander.go([_wander(knobs)])
             self._wanted_path = _path(knobs)
