@@ -25,6 +25,11 @@ class Ramp:
         """Whether the values have arrived."""
         return self._done == self._steps
 
+    @property
+    def left(self) -> int:
+        """Steps until they have."""
+        return self._steps - self._done
+
     def go(self, target: ArrayLike) -> None:
         """Begin to move towards `target`; does nothing where that is the target already."""
         wanted = np.array(target, np.float64)

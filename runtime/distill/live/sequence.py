@@ -105,8 +105,8 @@ class LatentSequence:
         return moved
 
     def _decode(self) -> None:
-        """The rest of the chunk that the present lies in."""
-        stop = (self._at // self._grid + 1) * self._grid
+        """The chunk that the present lies in, from there on, and the next one too where little of it is left."""
+        stop = ((self._at + self._grid // 2) // self._grid + 1) * self._grid
         last = stop + self._right
         if self._length is not None:
             stop, last = min(stop, self._length), min(last, self._length)
@@ -145,14 +145,10 @@ class LatentSequence:
 
         Column by column: a product of matrices has other bits than those of its columns, which a slider at rest has.
         """
-        columns = [positions[:, 0]]
-        offsets = [self._sliders.offset(columns[0])]
-        if self._positions.at_rest:
-            return offsets[0]
-        for column in positions.T[1:]:
-            offsets.append(offsets[-1] if np.array_equal(column, columns[-1]) else self._sliders.offset(column))
-            columns.append(column)
-        return np.concatenate(offsets, axis=1)
+        count, moving = positions.shape[1], self._positions.left
+        offsets = [self._sliders.offset(position) for position in positions.T[:moving]]
+        rest = self._sliders.offset(positions[:, -1])
+        return np.concatenate([*offsets, np.repeat(rest, count - len(offsets), axis=1)], axis=1) if offsets else rest
 
     def _values(self, knobs: Knobs) -> Doubles:
         """Every slider's value; sliders that only other models of a blend have are theirs."""
