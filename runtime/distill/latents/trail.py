@@ -17,7 +17,8 @@ Array = NDArray[np.float32]
 _NEIGHBOURS = 6  # a jump goes to one of so many
 _JOIN = 4  # latent frames of crossfade at a jump between neighbours
 TAKE_SECONDS = 10.0  # what is asked for most
-_LOUDER_DB = 1.0  # than the corpus a take may be for beginning with an attack
+_LOUDER_DB = 0.5  # than its recording a take may be for beginning where that does
+_BEFORE_SECONDS = 1.0  # of a recording before a moment that are gone back to, so that its attack is not just missed
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
 
@@ -100,9 +101,11 @@ def beginning(prior: Prior, rate_hz: float, seed: int) -> int:
     """
     moment = (seed * _GOLDEN % (1 << 64)) * prior.total >> 64
     start, stop = prior.span(prior.file_of(moment))
+    if moment - start <= _BEFORE_SECONDS * rate_hz:
+        return start
     take = round(TAKE_SECONDS * rate_hz)
     if stop - start > take:
         return moment
     power = 10.0 ** (prior.level[start:stop].astype(np.float64) / 10)
-    louder = np.resize(power, take).mean() / power.mean()
+    louder = np.resize(power, take).mean() / power.mean()  # by repetition, as other recordings follow
     return start if louder <= 10 ** (_LOUDER_DB / 10) else moment
