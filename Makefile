@@ -39,9 +39,10 @@ PEERS := build/peers/venv
 bench-speed: $(STAMP) build/peers/rave_v2.onnx
 	$(BIN)/python -m bench.speed.run $(MODEL)
 
-# Does generated sound sound like the corpus, and is it more than a copy: a table on standard output.
+# Does generated sound sound like the corpus, and is it more than a copy: every figure beside what is wanted of it.
+# GENERATION="--docs docs" also writes the tables of docs/generation.md; "kit=recordings/kit" measures a model more.
 bench-generation: $(STAMP)
-	$(BIN)/python -m bench.generation $(MODEL) corpus/demo --sweep
+	$(BIN)/python -m bench.generation $(MODEL)=corpus/demo --sweep $(GENERATION)
 
 # The bundle's graphs in onnxruntime-node, onnxruntime-web and OpenVINO: docs/interop.md. Needs node and npm.
 bench-interop: $(STAMP) $(PEERS)/.installed build/interop/node_modules
