@@ -25,6 +25,7 @@ from .plan import (
     choose_seed,
     make_manifest,
     match_manifest,
+    window_is_open,
     wished_spec,
     with_floor,
 )
@@ -35,6 +36,7 @@ from .signals import StopRequest
 from .spectrograms import CACHE_FOLDER, CachedSpectrogram, SpectrogramCache, missing
 from .statistics import Statistics
 from .trainer import Trainer, TrainerState
+from .window import choose_window
 
 Tick = Callable[[str, int, int], None]  # what, done, total; may raise Stopped
 
@@ -71,11 +73,18 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _report(corpus, progress)
 
     if previous is None:
-        recipe = choose_recipe(spec, choose_pitches(options, corpus), choose_precision(options.precision, device))
         manifest, recordings = make_manifest(corpus, seed), corpus.recordings
         training = _part(recordings, manifest, held_out=False)
+        if window_is_open(options):
+            choice = choose_window(training, spec.sample_rate)
+            spec = wished_spec(options, choice.n_fft)
+            progress.note(f"{choice}; --n-fft overrides")
         if options.floor_db is None:
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
+        network = network_config(options.size or DEFAULT_SIZE, spec)
+        recipe = choose_recipe(
+            network.frames_per_latent, choose_pitches(options, corpus), choose_precision(options.precision, device)
+        )
     else:
         recipe, manifest = previous.recipe, previous.corpus
         recordings = match_manifest(corpus, manifest)
@@ -90,7 +99,6 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
 
     if previous is None:
         stats = statistics.measure(source.array() for source in originals)
-        network = network_config(options.size or DEFAULT_SIZE, spec)
         facts = Facts(spec, stats, network, recipe, budget, seed, manifest)
         trainer = Trainer(network, recipe, seed, device)
         stop.check()
