@@ -226,3 +226,9 @@ def test_a_large_corpus_is_searched_in_bounded_time(monkeypatch: pytest.MonkeyPa
     found, distance = source.neighbours(333, 5, apart=10)
     assert set(found) <= set(places) and (np.diff(distance) >= 0).all()
     assert all(abs(p - 333) >= 10 for p in found)
+
+
+def test_the_usual_distance_is_the_median_to_the_nearest_elsewhere() -> None:
+    source = prior(60, 200)
+    nearest = [source.neighbours(int(p), 1, apart=10)[1][0] for p in np.linspace(0, 259, 48).astype(int)]
+    assert source.usual_distance(10) == pytest.approx(float(np.median(nearest)), rel=1e-5)
