@@ -1,0 +1,29 @@
+"""Arrays that may lie in another memory than the host's: which library they belong to, and the way back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def namespace(array: Any) -> Any:
+    """The library whose functions take `array`, by the names of the Python array API standard."""
+    if isinstance(array, np.ndarray):
+        return np
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    return sys.modules[type(array).__module__.partition(".")[0]]  # CuPy's arrays do not tell
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """`array` as numpy's; copied only if it lies elsewhere."""
+    if isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "get"):  # CuPy
+        copied: NDArray[Any] = array.get()
+        return copied
+    shared: NDArray[Any] = np.from_dlpack(array)
+    return shared
