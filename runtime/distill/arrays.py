@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,3 +29,16 @@ def on_host(array: Any) -> NDArray[Any]:
         return copied
     shared: NDArray[Any] = np.from_dlpack(array)
     return shared
+
+
+def not_on_host(pieces: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
+    """Whether the first of `pieces` lies elsewhere, which is where they all are, and the pieces."""
+    first = next(pieces, None)
+    if first is None:
+        return False, pieces
+    return not isinstance(first, np.ndarray), itertools.chain([first], pieces)
+
+
+def in_one_place(arrays: list[Any]) -> list[Any]:
+    """The arrays where they are, if that is one place; else all of them on the host."""
+    return arrays if len({namespace(array) for array in arrays}) == 1 else [on_host(array) for array in arrays]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import namespace
 from .engine import Engine
 from .errors import BundleError, InvalidValue
 from .sidecar import Sidecar
@@ -60,10 +61,10 @@ class ChunkDecoder:
                    np.array(norm.mean, np.float32).reshape(2, 1, 1), np.array(norm.std, np.float32).reshape(2, 1, 1))
 
     def stream(self, latents: Iterable[Array], chunk: int | None = None,
-               shift: Shift | None = None) -> Iterator[Array]:
+               shift: Shift | None = None) -> Iterator[Any]:
         """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
 
-        A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
+        The chunks are arrays of the engine's device. A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
         """
         size = self.chunk if chunk is None else chunk
         if size < 1:
@@ -82,21 +83,23 @@ class ChunkDecoder:
             yield self._decode(held, held_from, start, min(start + size, end), shift)
             start += size
 
-    def _decode(self, held: Array, held_from: int, start: int, stop: int, shift: Shift | None) -> Array:
+    def _decode(self, held: Array, held_from: int, start: int, stop: int, shift: Shift | None) -> Any:
         first = max(start - self.left, 0)
         last = min(stop + self.right, held_from + held.shape[1])
         window = held[:, first - held_from:last - held_from]
         if shift is not None:
             window = window + shift(first, start, stop, last)
-        spectrogram: Array = self.engine.run(window[None])[0]
+        shape = (1, 2, self.n_mels, window.shape[1] * self.frames_per_latent)
         skip = (start - first) * self.frames_per_latent
-        return spectrogram[:, :, skip:skip + (stop - start) * self.frames_per_latent]
+        kept = slice(skip, skip + (stop - start) * self.frames_per_latent)
+        return self.engine.run_in_place(window[None], shape)[0, :, :, kept]
 
-    def normalised(self, latents: Array, chunk: int | None = None) -> Array:
-        """Latents [latent_dim, latent_frames] -> spectrogram [2, n_mels, frames] in normalised units."""
-        if latents.shape[1] == 0:
+    def normalised(self, latents: Array, chunk: int | None = None) -> Any:
+        """Latents [latent_dim, latent_frames] -> spectrogram [2, n_mels, frames] in normalised units, on the device."""
+        pieces = list(self.stream([latents], chunk))
+        if not pieces:
             return np.empty((2, self.n_mels, 0), np.float32)
-        return np.concatenate(list(self.stream([latents], chunk)), axis=2)
+        return namespace(pieces[0]).concat(pieces, axis=2)
 
     def steady_levels(self, latents: Array) -> Array:
         """Levels [n], dB, power summed over the bands, that latents [latent_dim, n] have when each is held."""
@@ -106,10 +109,11 @@ class ChunkDecoder:
         result: Array = (10 * np.log10(np.exp(level * (np.log(10) / 10)).sum(axis=1).mean(axis=1))).astype(np.float32)
         return result
 
-    def denormalise(self, spectrogram: Array) -> Array:
-        """Normalised units -> dB and instantaneous frequency."""
-        result: Array = spectrogram * self.std
-        result += self.mean
+    def denormalise(self, spectrogram: Any) -> Any:
+        """Normalised units -> dB and instantaneous frequency, for arrays of any device."""
+        xp = namespace(spectrogram)
+        result = spectrogram * xp.asarray(self.std)
+        result += xp.asarray(self.mean)
         return result
 
     def normalise(self, spectrogram: Array) -> Array:
