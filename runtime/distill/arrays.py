@@ -39,6 +39,22 @@ def not_on_host(pieces: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
     return not isinstance(first, np.ndarray), itertools.chain([first], pieces)
 
 
+def gathered(pieces: Iterator[Any], most: int) -> Iterator[Any]:
+    """Pieces [..., any] that lie elsewhere, joined to fewer and longer ones: 1, 2, 4, ... of them, of `most` in all.
+
+    There every call has a price of its own, whatever it works on; the first piece still comes alone, and at once.
+    Pieces on the host stay as they are.
+    """
+    count = 1
+    while held := list(itertools.islice(pieces, count)):
+        if isinstance(held[0], np.ndarray):
+            yield from itertools.chain(held, pieces)
+            return
+        yield namespace(held[0]).concat(held, axis=-1)
+        if 2 * sum(piece.shape[-1] for piece in held) <= most:
+            count *= 2
+
+
 def in_one_place(arrays: list[Any]) -> list[Any]:
     """The arrays where they are, if that is one place; else all of them on the host."""
     return arrays if len({namespace(array) for array in arrays}) == 1 else [on_host(array) for array in arrays]

@@ -39,7 +39,7 @@ class Cuda:
 
     device_type = "cuda"
     # Full float32 products, as on a CPU, and the same algorithm whenever the shapes are the same.
-    options = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    options: Mapping[str, str] = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
     def __init__(self) -> None:
         try:

@@ -64,7 +64,8 @@ class ChunkDecoder:
                shift: Shift | None = None) -> Iterator[Any]:
         """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
 
-        The chunks are arrays of the engine's device. A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
+        A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing. The chunks
+        are arrays of the engine's device.
         """
         size = self.chunk if chunk is None else chunk
         if size < 1:

@@ -81,7 +81,7 @@ class Engine:
         self.output_shape: list[int | str | None] = outputs[0].shape
         self.device = wanted
         self._output_name: str = outputs[0].name
-        self._memory = memory
+        self.memory = memory
         self._session = session
 
     @property
@@ -101,7 +101,7 @@ class Engine:
 
     def run_in_place(self, array: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
         """The same, and the result, of `shape`, stays in the device's memory: an array of its library."""
-        memory = self._memory
+        memory = self.memory
         if memory is None:
             return self.run(array)
         result = memory.empty(shape)

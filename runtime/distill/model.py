@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import dsp
-from .arrays import namespace, on_host
+from .arrays import gathered, namespace, on_host
 from .bundle import VARIANT_KEY, Bundle, open_bundle
 from .crossfade import crossfaded, segmented
 from .decoder import ChunkDecoder, Shift
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .live.steering import Steering
 
 Array = NDArray[np.float32]
+
+_AT_ONCE = 1024  # frames, at most, that a GPU turns into samples together
 
 
 def load(model: str | os.PathLike[str] | None = None, *, device: Device = "auto", threads: int = 1,
@@ -197,11 +199,12 @@ class Model:
                      steer: Steering | None = None) -> Iterator[Any]:
         """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless.
 
-        They are arrays of the device. steer: what changes while the sound is made, and the grid that lets it be heard soon.
+        They are arrays of the device.
+        steer: what changes while the sound is made, and the grid that lets it be heard soon.
         """
         latents, cut = self.latents(knobs, frames, lane, steer), self.cut(knobs)
         if steer is None:
-            return self.decoded(latents, cut=cut)
+            return gathered(self.decoded(latents, cut=cut), _AT_ONCE)
         return self.decoded(latents, steer.chunk, cut, steer.shifts(self))
 
     def latents(self, knobs: Knobs, frames: int | None, lane: int = 0,
@@ -236,7 +239,8 @@ class Model:
                 shifts: Callable[[], Shift] | None = None) -> Iterator[Any]:
         """Pieces of latents as pieces [2, n_mels, any] in dB and IF units, on a grid of `chunk` latent frames.
 
-        They are arrays of the device. cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
+        They are arrays of the device.
+        cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
         shifts: makes what is added to the latents of each sequence, or segment, when they are decoded.
         """
         if cut is not None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..projection import _FREE_EVERY, _FREE_FROM, _MAX_GAIN, _MOMENTUM, _TINY
-from ..stft import window
+from distill.dsp.projection import _FREE_EVERY, _FREE_FROM, _MAX_GAIN, _MOMENTUM, _TINY
+from distill.dsp.stft import window
+
 from .tables import Tables
 
 Array = Any

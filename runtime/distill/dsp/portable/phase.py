@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET, _SLACK
+from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET, _SLACK
+
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..start import _NEPERS_PER_DB, _SILENCE, LOOK_AHEAD, MAX_DB
+from distill.dsp.start import _NEPERS_PER_DB, _SILENCE, LOOK_AHEAD, MAX_DB
+
 from .phase import PhaseIntegrator, decide
 from .tables import Tables
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.arrays import namespace, on_host
+from distill.dsp.start import LOOK_AHEAD
+from distill.dsp.stft import check_length
+from distill.dsp.synthesis import _ITERATIONS, _PROJECTIONS, check_quality
 from distill.errors import InvalidValue, NumericError
 from distill.spec import SpectrogramSpec
 
-from ..start import LOOK_AHEAD
-from ..stft import check_length
-from ..synthesis import _ITERATIONS, _PROJECTIONS, check_quality
 from .frames import HopAdder, Projection, refine
 from .start import StartSpectrum, nepers
 from .tables import tables
@@ -52,7 +52,7 @@ class Synthesizer:
         """
         xp, spec = self._tables.xp, self._tables.spec
         rows = _rows(spectrogram, spec, xp)
-        deciding = None if decisions_from is None else _rows(decisions_from, spec, xp)[0, ...]
+        deciding = None if decisions_from is None else _deciding(decisions_from, rows, spec, xp)
         parts = [xp.zeros(0, dtype=xp.float32)]
         for i in range(0, rows.shape[1], _BLOCK):
             block = slice(i, min(i + _BLOCK, rows.shape[1]))
@@ -91,7 +91,7 @@ def synthesize(spectrogram: Array, spec: SpectrogramSpec, quality: str = "balanc
     total = spec.samples(rows.shape[1])
     wanted = check_length(length, total)
     if quality == "high":
-        sound = _high(rows, None if decisions_from is None else _rows(decisions_from, spec, xp)[0, ...], spec, xp)
+        sound = _high(rows, None if decisions_from is None else _deciding(decisions_from, rows, spec, xp), spec, xp)
     else:
         stream = Synthesizer(spec, quality, xp)
         sound = xp.concat([stream.push(spectrogram, decisions_from), stream.flush()], axis=0)
@@ -130,6 +130,15 @@ def _high(rows: Array, deciding: Array | None, spec: SpectrogramSpec, xp: Any) -
     skip = t.overlap // 2
     hops = HopAdder(t)(spectrum, True)
     return xp.reshape(hops[skip : hops.shape[0] - skip, :], (-1,))
+
+
+def _deciding(decisions_from: Array, rows: Array, spec: SpectrogramSpec, xp: Any) -> Array:
+    """Levels [frames, n_mels] in dB of a spectrogram that has as many frames as `rows`."""
+    other = _rows(decisions_from, spec, xp)
+    if other.shape[1] != rows.shape[1]:
+        raise InvalidValue(f"decisions_from has {other.shape[1]} frames and the spectrogram {rows.shape[1]}; "
+                           "they must be the same")
+    return other[0, ...]
 
 
 def _rows(spectrogram: Array, spec: SpectrogramSpec, xp: Any) -> Array:

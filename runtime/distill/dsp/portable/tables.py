@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from distill.dsp.axis import axis
+from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
-
-from ..axis import axis
-from ..stft import window
 
 Array = Any
 
