@@ -133,6 +133,8 @@ def _best(column: Column, values: Sequence[float]) -> float:
     known = [v for v in values if math.isfinite(v)]
     if not known:
         return math.nan
+    if column.best == "near 1":
+        return min(known, key=lambda value: abs(math.log(max(value, 1e-9))))
     return min(known) if column.best == "low" else max(known)
 
 

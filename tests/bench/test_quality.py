@@ -201,6 +201,11 @@ def test_tables_mark_the_best_but_not_the_ceiling() -> None:
     assert [line.split("|")[2].strip() for line in lines[2:]] == ["0.00", "**1.00**", "2.00"]
 
 
+def test_the_best_peak_ratio_is_the_one_nearest_to_one() -> None:
+    lines = page.table([row(system=name, peak=peak) for name, peak in (("x", 0.5), ("y", 1.2), ("z", 1.9))], ["peak"])
+    assert [line.split("|")[2].strip() for line in lines[2:]] == ["0.50", "**1.20**", "1.90"]
+
+
 def test_a_bundle_gives_back_as_many_samples(tiny: Path) -> None:
     trained = Trained("a", cast(Any, None), tiny, tuple((path, i == 0) for i, path in enumerate(demo_files(3))))
     systems: list[System] = [Trip(Ours("fast"), "trip"), Bundle(tiny)]
