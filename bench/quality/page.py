@@ -26,10 +26,10 @@ _SHORT = ("distill balanced, 384 bands", "public scheme, 128 bands", "public sch
 _INTRODUCTION = """\
 # How much of a recording survives
 
-Written by `python -m bench.quality` (`make bench-quality`) out of what it measured; do not edit it by hand. Recordings
-are taken at their own level, mixed to mono and resampled to 48 kHz; of each, the first seconds only. Figures are means
-over the recordings of a category. How good *generated* sound is, rather than a recording given back, is another
-question: {generation}.
+Written by `python -m bench.quality` (`make bench-quality`; `make bench-models` for the models) out of what it measured;
+do not edit it by hand. Recordings are taken at their own level, mixed to mono and resampled to 48 kHz; of each, the
+first seconds only. Figures are means over the recordings of a category. How good *generated* sound is, rather than a
+recording given back, is another question: {generation}.
 """
 
 _SCHEMES = """\
