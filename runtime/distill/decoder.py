@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +19,6 @@ from .errors import BundleError, InvalidValue
 from .sidecar import Sidecar
 
 Array = NDArray[np.float32]
-
-
-class Shift(Protocol):
-    """What is added to latents when they are decoded, and not sooner."""
-
-    def __call__(self, first: int, start: int, stop: int, last: int) -> Array:
-        """For latents [first, last), of which [start, stop) are decoded now: [latent_dim, last - first or 1].
-
-        Called once for each chunk, in order.
-        """
 
 
 @dataclass(frozen=True)
@@ -59,8 +48,7 @@ class ChunkDecoder:
                    chunking.receptive_field_left, chunking.receptive_field_right, chunking.recommended_chunk,
                    np.array(norm.mean, np.float32).reshape(2, 1, 1), np.array(norm.std, np.float32).reshape(2, 1, 1))
 
-    def stream(self, latents: Iterable[Array], chunk: int | None = None,
-               shift: Shift | None = None) -> Iterator[Array]:
+    def stream(self, latents: Iterable[Array], chunk: int | None = None) -> Iterator[Array]:
         """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
 
         A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
@@ -73,22 +61,22 @@ class ChunkDecoder:
         for piece in latents:
             held = np.concatenate([held, piece], axis=1)
             while held_from + held.shape[1] >= start + size + self.right:
-                yield self._decode(held, held_from, start, start + size, shift)
+                yield self.part(held, start - held_from, start - held_from + size)
                 start += size
                 drop = max(0, start - self.left - held_from)
                 held, held_from = held[:, drop:], held_from + drop
         end = held_from + held.shape[1]
         while start < end:
-            yield self._decode(held, held_from, start, min(start + size, end), shift)
+            yield self.part(held, start - held_from, min(start + size, end) - held_from)
             start += size
 
-    def _decode(self, held: Array, held_from: int, start: int, stop: int, shift: Shift | None) -> Array:
+    def part(self, latents: Array, start: int, stop: int) -> Array:
+        """Frames start to stop of latents [latent_dim, latent_frames] -> normalised spectrogram [2, n_mels, frames].
+
+        Decoded with as much of what lies around them as the decoder looks at, and there is.
+        """
         first = max(start - self.left, 0)
-        last = min(stop + self.right, held_from + held.shape[1])
-        window = held[:, first - held_from:last - held_from]
-        if shift is not None:
-            window = window + shift(first, start, stop, last)
-        spectrogram: Array = self.engine.run(window[None])[0]
+        spectrogram: Array = self.engine.run(latents[None, :, first:stop + self.right])[0]
         skip = (start - first) * self.frames_per_latent
         return spectrogram[:, :, skip:skip + (stop - start) * self.frames_per_latent]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import dsp
 from .bundle import VARIANT_KEY, Bundle, open_bundle
 from .crossfade import crossfaded, segmented
-from .decoder import ChunkDecoder, Shift
+from .decoder import ChunkDecoder
 from .encoding import encoded
 from .engine import Device, Engine
 from .errors import InvalidValue, NumericError
@@ -189,28 +189,23 @@ class Model:
                      steer: Steering | None = None) -> Iterator[Array]:
         """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless.
 
-        steer: what changes while the sound is made, and the grid that lets it be heard soon.
+        steer: what changes while the sound is made.
         """
-        latents, cut = self.latents(knobs, frames, lane, steer), self.cut(knobs)
-        if steer is None:
-            return self.decoded(latents, cut=cut)
-        return self.decoded(latents, steer.chunk, cut, steer.shifts(self))
+        if steer is not None:
+            return (piece for (piece,) in steer.spectrograms(self, [self], knobs, frames, lane))
+        return self.decoded(self.latents(knobs, frames, lane), cut=self.cut(knobs))
 
-    def latents(self, knobs: Knobs, frames: int | None, lane: int = 0,
-                steer: Steering | None = None) -> Iterator[Array]:
+    def source(self, knobs: Knobs, lane: int = 0) -> Source:
+        """Where the latents of `knobs` come from, before sliders move them."""
+        return make_source(self.sidecar, self.prior, self._own_knobs(knobs), lane, self._decoder.steady_levels)
+
+    def latents(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Array]:
         """What `knobs` mean as pieces [latent_dim, any], for at least so many spectrogram frames, or endless.
 
-        Mode crossfade: all segments, one after the other, as `decoded` takes them. With `steer`, sliders are left to
-        its shifts.
+        Mode crossfade: all segments, one after the other, as `decoded` takes them.
         """
-        def make(knobs: Knobs) -> Source:
-            return make_source(self.sidecar, self.prior, self._own_knobs(knobs), lane, self._decoder.steady_levels)
-
+        source, chunk = self.source(knobs, lane), self._decoder.chunk
         offset = self.sliders.offset(self.sliders.values(knobs.sliders))
-        if steer is None:
-            source, chunk = make(knobs), self._decoder.chunk
-        else:
-            source, chunk, offset = steer.source(make, self), steer.chunk, np.zeros_like(offset)
         left = None if frames is None else -(-frames // self._decoder.frames_per_latent)
         cut = self.cut(knobs)
         if left is not None and cut is not None:
@@ -224,21 +219,29 @@ class Model:
 
         return pieces(left)
 
-    def decoded(self, latents: Iterable[Array], chunk: int | None = None, cut: Cut | None = None,
-                shifts: Callable[[], Shift] | None = None) -> Iterator[Array]:
+    def decoded(self, latents: Iterable[Array], chunk: int | None = None, cut: Cut | None = None) -> Iterator[Array]:
         """Pieces of latents as pieces [2, n_mels, any] in dB and IF units, on a grid of `chunk` latent frames.
 
         cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
-        shifts: makes what is added to the latents of each sequence, or segment, when they are decoded.
         """
         if cut is not None:
             ratio = self._decoder.frames_per_latent
-            segments = (self.decoded(segment, chunk, None, shifts) for segment in segmented(latents, cut.length))
+            segments = (self.decoded(segment, chunk) for segment in segmented(latents, cut.length))
             yield from crossfaded(segments, cut.length * ratio, cut.overlap * ratio)
             return
+        for piece in self._decoder.stream(latents, chunk):
+            yield self._finished(piece)
+
+    def decoded_part(self, latents: Array, start: int, stop: int) -> Array:
+        """Frames start to stop of latents [latent_dim, latent_frames] -> [2, n_mels, frames] in dB and IF units.
+
+        The others are what the decoder sees around them.
+        """
+        return self._finished(self._decoder.part(latents, start, stop))
+
+    def _finished(self, piece: Array) -> Array:
         limit = np.float32(self.sidecar.loudness.frame_limit_db)
-        for piece in self._decoder.stream(latents, chunk, None if shifts is None else shifts()):
-            yield _held_down(self._decoder.denormalise(piece), limit)
+        return _held_down(self._decoder.denormalise(piece), limit)
 
     def cut(self, knobs: Knobs) -> Cut | None:
         """Where the latents of `knobs` are cut into segments, if they are."""

@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import onnx
 import pytest
+import soundfile
 import torch
 
 import distill
@@ -180,6 +181,22 @@ def test_force_replaces_a_bundle(bundle: Path, trained: Path, tmp_path: Path) ->
     export_bundle(trained, target, license_id="CC0-1.0", force=True)
     assert distill.load(target).sidecar == distill.load(bundle).sidecar
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_child_can_be_blended_with_its_parent_as_latents(
+        bundle: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for index, file in enumerate(sorted((trained.parent / "corpus").iterdir())):
+        samples, rate = soundfile.read(file)
+        soundfile.write(corpus / f"{index}.wav", samples[::-1], rate)
+    done = run("distill-train", corpus, "-o", tmp_path / "run", "--from", trained, "--steps", 2, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    child = distill.load(export_bundle(tmp_path / "run", tmp_path / "child").path)
+    parent = distill.load(bundle)
+    assert child.sidecar.provenance.ancestors == [parent.sidecar.provenance.checkpoint_sha256]
+    blended = distill.blend([distill.ModelSlot(parent, 0.5), distill.ModelSlot(child, 0.5)], "latent")
+    assert np.isfinite(blended.generate(0.5, seed=1)).all()
 
 
 def test_check_notices_what_does_not_sound_as_exported(bundle: Path, tmp_path: Path, run: Run) -> None:

@@ -79,7 +79,8 @@ def test_wander_adds_what_it_says() -> None:
 
 def test_steered_wander_replaces_the_knob() -> None:
     source = prior(300, 300)
-    steered = walk(source, wander=0.9).take(400, np.full(400, 0.2, np.float32))
+    other = walk(source, wander=0.9)
+    steered = other.wandered(other.draw(400), np.full(400, 0.2, np.float32))
     np.testing.assert_array_equal(steered, walk(source, wander=0.2).take(400))
 
 

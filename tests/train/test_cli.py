@@ -80,6 +80,9 @@ def test_train_and_inspect(
         (["{corpus}", "-o", "{tmp}/run", "--threads", "0"], 2, "threads is 0"),
         (["{corpus}", "-o", "{tmp}/run", "--resume"], 3, "no run to resume"),
         (["{corpus}", "-o", "{tmp}/run", "--resume", "--force"], 2, "not both"),
+        (["{corpus}", "-o", "{tmp}/run", "--from", "{tmp}/nowhere"], 3, "does not exist"),
+        (["{corpus}", "-o", "{tmp}/run", "--from", "{tmp}/file"], 4, "Incompatible model format"),
+        (["{corpus}", "-o", "{tmp}/run", "--from", "{tmp}/file", "--resume"], 2, "leave --from or --resume out"),
         (["{corpus}", "-o", "{tmp}/file"], 7, "is a file"),
         (["{corpus}", "-o", "{tmp}/file/run"], 7, "cannot write"),
         (["{corpus}", "--nonsense"], 2, "--nonsense"),
@@ -95,6 +98,17 @@ def test_errors_are_one_line_and_leave_nothing(
     assert got == code and message in last and last.startswith("distill-train"), err
     assert out == "" and "Traceback" not in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--size", "base"), ("--n-mels", "48"), ("--n-fft", "1024"),
+                                            ("--sample-rate", "8000"), ("--hop-length", "64"), ("--floor-db", "-70")])
+def test_a_child_cannot_have_another_shape(
+    corpus: Path, tmp_path: Path, small_flags: list[str], capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    assert call(capsys, corpus, "-o", tmp_path / "parent", "--steps", 1, *small_flags)[0] == 0
+    code, _, err = call(capsys, corpus, "-o", tmp_path / "child", "--from", tmp_path / "parent", flag, value)
+    assert code == 2 and len(err.splitlines()) == 1 and f"{flag} is" in err and "leave --from out" in err
+    assert not (tmp_path / "child").exists()
 
 
 def test_cuda_that_is_not_there_is_a_device_error(

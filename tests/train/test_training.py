@@ -286,3 +286,25 @@ def test_advice_comes_when_nothing_improves() -> None:
     assert stalled(falling) is None
     flat = falling + [{"seconds": 200 + 10.0 * k, "held_out_db": 3.1} for k in range(12)]
     assert "has not improved for" in (stalled(flat) or "")
+
+
+def test_a_child_begins_with_its_parents_weights_and_units(small: Make, tmp_path: Path) -> None:
+    parent = load_checkpoint(go(small(steps=20)).path)
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in sorted(small().corpus.iterdir())[:5]:
+        samples, rate = soundfile.read(file)
+        soundfile.write(other / file.name, 0.1 * samples[::-1], rate)
+    wishes = {"corpus": other, "run": tmp_path / "child", "parent": tmp_path / "run", "seed": 3, "floor_db": None,
+              "n_mels": None, "n_fft": None, "sample_rate": None, "size": None}
+    child = load_checkpoint(go(small(steps=1, **wishes)).path)
+    assert (child.spec, child.stats, child.network) == (parent.spec, parent.stats, parent.network)
+    assert child.ancestors == (parent.sha256,) and parent.ancestors == ()
+    assert child.seed == 3 and len(child.corpus) == 5
+    moved = max(float((child.weights[name] - tensor).abs().max()) for name, tensor in parent.model_weights.items())
+    assert 0 < moved < 1e-3  # one step of the warm-up, from where the parent was
+
+    grandchild = load_checkpoint(go(small(steps=1, run=tmp_path / "grandchild", parent=tmp_path / "child")).path)
+    assert grandchild.ancestors == (parent.sha256, child.sha256)
+    assert load_checkpoint(go(small(steps=2, resume=True, run=tmp_path / "grandchild")).path).ancestors \
+        == grandchild.ancestors

@@ -7,6 +7,7 @@
     steps, elapsed_seconds, complete    how far it has come
     chosen                  "ema" or "raw": which weights did better and are the model
     corpus                  the recordings: name, seconds, rate, hash, held out or not
+    ancestors               SHA-256 of the checkpoints whose weights it began with, oldest first; usually none
     history                 held-out error over time
     libraries, created      versions; when the training ended (None before that)
 """
@@ -58,15 +59,21 @@ class Checkpoint:
     complete: bool  # the budget is used up
     chosen: str  # "ema" or "raw"
     corpus: tuple[CorpusFile, ...]
+    ancestors: tuple[str, ...]  # SHA-256 of the checkpoints it descends from, oldest first
     history: list[dict[str, float]]
     libraries: dict[str, str]
     created: str | None  # UTC, ISO 8601
     sha256: str = field(default="", compare=False)  # of the file it was read from
 
+    @property
+    def model_weights(self) -> dict[str, Tensor]:
+        """The chosen ones."""
+        return self.ema if self.chosen == "ema" else self.weights
+
     def build_networks(self) -> tuple[Encoder, Decoder]:
         """Encoder and decoder with the chosen weights, on the CPU, in eval mode."""
         encoder, decoder = Encoder(self.network), Decoder(self.network)
-        split_weights(self.ema if self.chosen == "ema" else self.weights, encoder, decoder)
+        split_weights(self.model_weights, encoder, decoder)
         return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
 
 
@@ -150,7 +157,7 @@ def _parse(content: object, digest: str) -> Checkpoint:
         raise ValueError(f"a network for {values['network'].n_mels} bands with a spec of {values['spec'].n_mels}")
     checkpoint = Checkpoint(**values, sha256=digest)
     checkpoint.build_networks()  # names and shapes of the weights
-    for name, tensor in (checkpoint.ema if checkpoint.chosen == "ema" else checkpoint.weights).items():
+    for name, tensor in checkpoint.model_weights.items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} holds NaN or infinite numbers")
     return checkpoint

@@ -35,6 +35,10 @@ def train(
     steps: Annotated[int | None, Flag(help="Train for so many steps instead.")] = None,
     resume: Annotated[bool, Flag("--resume", help="Go on with the run in RUN.")] = False,
     force: Annotated[bool, Flag("--force", help="Start again, replacing the run in RUN.")] = False,
+    parent: Annotated[
+        Path | None, Flag("--from", metavar="PARENT", help="Begin with the weights of this run or checkpoint, whose "
+                          "spectrogram and size are then this one's too.")
+    ] = None,
     seed: Annotated[int | None, Flag(help=f"Same seed, same split and same start. [default: {DEFAULT_SEED}]")] = None,
     sample_rate: Annotated[int | None, Flag(help=f"Hz, of the model. [default: {_SPEC.sample_rate}]")] = None,
     n_fft: Annotated[
@@ -61,9 +65,9 @@ def train(
     Example: distill-train bells/ -o runs/bells --minutes 10
     """
     options = Options(
-        corpus=corpus, run=run, minutes=minutes, steps=steps, resume=resume, force=force, seed=seed,
-        sample_rate=sample_rate, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, floor_db=floor_db, size=size,
-        pitch_copies=pitch_copies, device=device, precision=precision,
+        corpus=corpus, run=run, minutes=minutes, steps=steps, resume=resume, force=force, parent=parent,
+        seed=seed, sample_rate=sample_rate, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, floor_db=floor_db,
+        size=size, pitch_copies=pitch_copies, device=device, precision=precision,
     )
     _need("torch")
     _need("torchaudio")

@@ -23,3 +23,4 @@ class Facts:
     budget: Budget
     seed: int
     corpus: tuple[CorpusFile, ...]
+    ancestors: tuple[str, ...]  # SHA-256 of the checkpoints it descends from, oldest first

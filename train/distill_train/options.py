@@ -15,6 +15,7 @@ class Options:
     minutes: float | None = None
     steps: int | None = None
     resume: bool = False
+    parent: Path | None = None  # run or checkpoint whose weights a new run begins with
     force: bool = False
     seed: int | None = None
     sample_rate: int | None = None  # Hz

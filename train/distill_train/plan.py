@@ -10,6 +10,7 @@ from distill.errors import FileError, InvalidValue
 from distill.spec import SpectrogramSpec
 
 from .audio import ORIGINAL, PITCH_RATIOS
+from .config import Recipe, frames_per_latent
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
@@ -69,6 +70,12 @@ def choose_pitches(options: Options, corpus: Corpus) -> tuple[str, ...]:
     if copies not in _COPIES:
         raise InvalidValue(f"pitch copies is {copies}; it must be one of {', '.join(map(str, _COPIES))}")
     return (ORIGINAL, *_COPIES[copies])
+
+
+def choose_recipe(spec: SpectrogramSpec, pitches: tuple[str, ...], precision: str) -> Recipe:
+    """The recipe, with crops that last as long whatever the hop."""
+    per_latent = frames_per_latent(spec.frame_rate_hz)
+    return Recipe(crop_frames=32 * per_latent, crop_margin=24 * per_latent, pitches=pitches, precision=precision)
 
 
 def choose_budget(options: Options) -> Budget:

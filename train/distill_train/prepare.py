@@ -10,17 +10,19 @@ import torch
 
 from . import statistics
 from .checkpoint import Checkpoint
-from .config import Recipe, check_size, network_config
+from .config import check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
 from .facts import Facts
 from .manifest import CorpusFile
 from .options import DEFAULT_SIZE, Options
+from .parent import open_parent
 from .pca import patch_starts, start_from_pca
 from .plan import (
     check_disk,
     choose_budget,
     choose_pitches,
+    choose_recipe,
     choose_seed,
     make_manifest,
     match_manifest,
@@ -63,19 +65,19 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     # A wrong wish is answered before the corpus is read, which may take a while.
     check_size(options.size or DEFAULT_SIZE)
     seed = choose_seed(options) if previous is None else previous.seed
-    spec = wished_spec(options) if previous is None else previous.spec
+    parent = open_parent(options)
+    settled = parent if previous is None else previous
+    spec = wished_spec(options) if settled is None else settled.spec
     budget = choose_budget(options) if previous is None else next_budget(options, previous)
     device = choose_device(options.device, progress.note)
     corpus = scan(options.corpus, options.run, lambda done, total: tick("reading", done, total))
     _report(corpus, progress)
 
     if previous is None:
-        recipe = Recipe(
-            pitches=choose_pitches(options, corpus), precision=choose_precision(options.precision, device)
-        )
+        recipe = choose_recipe(spec, choose_pitches(options, corpus), choose_precision(options.precision, device))
         manifest, recordings = make_manifest(corpus, seed), corpus.recordings
         training = _part(recordings, manifest, held_out=False)
-        if options.floor_db is None:
+        if options.floor_db is None and parent is None:
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
     else:
         recipe, manifest = previous.recipe, previous.corpus
@@ -90,13 +92,21 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _analyse(originals + held_out, copies, tick)
 
     if previous is None:
-        stats = statistics.measure(source.array() for source in originals)
-        network = network_config(options.size or DEFAULT_SIZE, spec.n_mels)
-        facts = Facts(spec, stats, network, recipe, budget, seed, manifest)
+        ancestors: tuple[str, ...] = ()
+        if parent is None:
+            stats = statistics.measure(source.array() for source in originals)
+            network = network_config(options.size or DEFAULT_SIZE, spec)
+        else:
+            stats, network, ancestors = parent.stats, parent.network, (*parent.ancestors, parent.sha256)
+        facts = Facts(spec, stats, network, recipe, budget, seed, manifest, ancestors)
         trainer = Trainer(network, recipe, seed, device)
         stop.check()
-        explained = _start(trainer, originals, stats)
-        progress.note(f"start: {network.latent_dim} principal components explain {explained:.1%} of the corpus")
+        if parent is None:
+            explained = _start(trainer, originals, stats)
+            progress.note(f"start: {network.latent_dim} principal components explain {explained:.1%} of the corpus")
+        else:
+            trainer.begin_with(parent.model_weights)
+            progress.note(f"start: the weights of {options.parent}, {parent.steps} steps")
     else:
         taken = {field.name: getattr(previous, field.name) for field in fields(Facts)}
         facts = replace(Facts(**taken), budget=budget)

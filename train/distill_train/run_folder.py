@@ -7,8 +7,8 @@ from pathlib import Path
 from distill.errors import FileError, InvalidValue, NotFound
 
 from .checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
-from .config import SIZES
 from .options import Options
+from .parent import weights_are_for
 from .schedule import Budget
 from .spectrograms import CACHE_FOLDER, SpectrogramCache
 
@@ -26,6 +26,9 @@ def open_run(options: Options) -> Checkpoint | None:
     file = run / CHECKPOINT_FILE
     if options.resume and options.force:
         raise InvalidValue("give either --resume (go on) or --force (start again), not both")
+    if options.resume and options.parent is not None:
+        raise InvalidValue("--from begins a new run; one that is resumed goes on with its own weights, so leave --from "
+                           "or --resume out")
     if options.resume:
         if not file.exists():
             raise NotFound(f"{file} does not exist; there is no run to resume, leave --resume out to begin one")
@@ -71,14 +74,8 @@ def _strangers(run: Path) -> bool:
 
 def _agree(options: Options, previous: Checkpoint) -> None:
     """Options given on resuming must be those the run was begun with."""
-    network = previous.network
     copies = len(previous.recipe.pitches) - 1
-    begun = {
-        "seed": previous.seed,
-        "pitch_copies": copies,
-        "size": next((name for name, pair in SIZES.items() if pair == (network.width, network.blocks)), "other"),
-        **{name: getattr(previous.spec, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")},
-    }
+    begun = {"seed": previous.seed, "pitch_copies": copies, **weights_are_for(previous)}
     for name, value in begun.items():
         given = getattr(options, name)
         if given is not None and given != value:

@@ -74,6 +74,11 @@ class Trainer:
         """Make the average equal to the weights: after they were set by hand, before the first step."""
         split_weights(self._live(), self.ema_encoder, self.ema_decoder)
 
+    def begin_with(self, weights: dict[str, Tensor]) -> None:
+        """Set the weights, as `join_weights` joins them, before the first step."""
+        split_weights(weights, self.encoder, self.decoder)
+        self.average_is_current()
+
     def step(self, sampler: CropSampler, used: float, level_std_db: float) -> StepLoss:
         """One batch. `used` is the share of the budget behind us, which sets the learning rate.
 

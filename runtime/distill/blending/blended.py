@@ -173,28 +173,29 @@ class SpectrogramBlend(Blended):
         if self.mode == "latent":
             streams = self._through_one_space(knobs_of, frames, lane, steer)
         else:
-            streams = [model.spectrograms(own, frames, lane, steer)
-                       for model, own in zip(self.models, knobs_of, strict=True)]
+            streams = aligned([model.spectrograms(own, frames, lane, steer)
+                               for model, own in zip(self.models, knobs_of, strict=True)])
         return self._morphed(streams, self._gains(knobs), self._take(frames, steer, self.spec.frame_rate_hz))
 
     def _through_one_space(self, knobs_of: Sequence[Knobs], frames: int | None, lane: int,
-                           steer: Steering | None) -> list[Iterator[Array]]:
+                           steer: Steering | None) -> Iterator[list[Array]]:
         """The latents of the model that leads, through every decoder."""
         at = self._weights.lead
-        lead = self.models[at]
-        chunk = lead.sidecar.chunking.recommended_chunk if steer is None else steer.chunk
-        latents = itertools.tee(lead.latents(knobs_of[at], frames, lane, steer), len(self.models))
-        cut = lead.cut(knobs_of[at])
-        return [model.decoded(pieces, chunk, cut, None if steer is None else steer.shifts(lead))
-                for model, pieces in zip(self.models, latents, strict=True)]
+        lead, own = self.models[at], knobs_of[at]
+        if steer is not None:
+            return steer.spectrograms(lead, self.models, own, frames, lane)
+        latents = itertools.tee(lead.latents(own, frames, lane), len(self.models))
+        chunk, cut = lead.sidecar.chunking.recommended_chunk, lead.cut(own)
+        return aligned([model.decoded(pieces, chunk, cut)
+                        for model, pieces in zip(self.models, latents, strict=True)])
 
     def _gains(self, knobs: Knobs) -> list[float]:
         """What makes each model as loud as the others, dB: weights are of sounds that are equally loud."""
         return [model.gain_db if knobs.loudness == "equal" else 0.0 for model in self.models]
 
-    def _morphed(self, streams: list[Iterator[Array]], gains: list[float], take: Take) -> Iterator[Array]:
+    def _morphed(self, streams: Iterator[list[Array]], gains: list[float], take: Take) -> Iterator[Array]:
         floors = [model.spec.floor_db for model in self.models]
-        for pieces in aligned(streams):
+        for pieces in streams:
             parts = [on_floor(piece, floor, self.spec.floor_db, gain)
                      for piece, floor, gain in zip(pieces, floors, gains, strict=True)]
             yield morph(parts, take(parts[0].shape[2]))

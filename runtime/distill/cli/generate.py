@@ -84,8 +84,8 @@ def generate(
         int | None, typer.Option(help="Obey OSC messages on this UDP port of this machine; for -o - and --play."),
     ] = None,
     live_chunk: Annotated[
-        int | None, typer.Option(help="Under control: latent frames made at a time (8); 4 obeys sooner, 16 saves "
-                                      "processor time."),
+        int | None, typer.Option(help="Under control: latent frames made at a time (1); 8 halve the work, and obey "
+                                      "later."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about what was made.")] = False,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
 from distill.knobs import Knobs
 from distill.prior import Prior
 from distill.sidecar import Sidecar
@@ -15,22 +10,11 @@ from .interpolate import Interpolation, need_corpus
 from .louder import LevelOf
 from .posterior import Posterior
 from .segments import Cut, DriftSegments, Segments
+from .source import Source
 from .vector import Vector
 from .walk import Drift, Walk
 
 __all__ = ["Cut", "Source", "make_source"]
-
-Array = NDArray[np.float32]
-
-
-class Source(Protocol):
-    """An endless latent sequence; `take(3)` then `take(5)` equals `take(8)`."""
-
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames].
-
-        wander: [frames], in place of the knob's value, for a sound that is steered while it is made.
-        """
 
 
 def make_source(sidecar: Sidecar, prior: Prior | None, knobs: Knobs, lane: int = 0,

@@ -29,6 +29,7 @@ from .louder import LevelOf, louder
 from .noise import SmoothNoise, period_of
 from .posterior import Posterior
 from .seeds import path_and_noise
+from .source import Source
 from .walk import WANDER_SECONDS
 
 Array = NDArray[np.float32]
@@ -41,7 +42,7 @@ _LARGEST_DB = 40.0  # of one correction
 _GAINS = 0.3, 2.0  # bounds of what a dB of correction may turn out to be
 
 
-class Interpolation:
+class Interpolation(Source):
     """An endless latent sequence: through anchors that are drawn from the corpus, `interval` seconds apart."""
 
     def __init__(self, posterior: Posterior, prior: Prior | None, rate_hz: float, knobs: Knobs, lane: int = 0,
@@ -62,8 +63,8 @@ class Interpolation:
         self._anchors = [self._anchor(knobs.near), self._anchor()]
         self._straighten()
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
+    def draw(self, frames: int) -> Array:
+        """The path and the noise, [2, latent_dim, frames]."""
         pieces, left = [np.empty((len(self._posterior.mean), 0), np.float32)], frames
         while left > 0:
             count = min(left, self._period - self._phase)
@@ -75,8 +76,7 @@ class Interpolation:
                 self._phase = 0
                 self._anchors = [self._anchors[1], self._anchor()]
                 self._straighten()
-        noise = self._noise.take(frames) * (self._wander if wander is None else wander)
-        return self._latents(np.concatenate(pieces, axis=1)) + noise
+        return np.stack([self._latents(np.concatenate(pieces, axis=1)), self._noise.take(frames)])
 
     def _path(self, at: Array) -> Array:
         """From anchor to anchor, [dim, n], at `at` [n] in 0..1."""

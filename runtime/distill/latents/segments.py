@@ -20,6 +20,7 @@ from .noise import SmoothNoise, period_of
 from .onsets import Onsets
 from .posterior import Posterior
 from .seeds import path_and_noise
+from .source import Source
 from .trail import Trail
 from .walk import WANDER_SECONDS, Drift, Path
 
@@ -55,7 +56,7 @@ class Cut:
         return heard + more * self.overlap
 
 
-class Segments:
+class Segments(Source):
     """The latents of endlessly many segments, one after the other. Each follows recordings from a random place.
 
     With a density, one clock runs through all of them: where two segments overlap, their sounds begin together.
@@ -74,16 +75,17 @@ class Segments:
         self._number = self._frame = 0  # of the segment; in it
         self._path = self._new_path()
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
-        out = np.empty((len(self._prior.latents), frames), np.float32)
+    def draw(self, frames: int) -> Array:
+        """The path and the noise, [2, latent_dim, frames]."""
+        out = np.empty((2, len(self._prior.latents), frames), np.float32)
         for t in range(frames):
             if self._frame == self._cut.length:
                 self._number, self._frame, self._near = self._number + 1, 0, None
                 self._path = self._new_path()
-            out[:, t] = self._path.step()
+            out[0, :, t] = self._path.step()
             self._frame += 1
-        return out + self._noise.take(frames) * (self._wander if wander is None else wander)
+        out[1] = self._noise.take(frames)
+        return out
 
     def _new_path(self) -> Path:
         (seed,) = self._seeds.spawn(1)
@@ -96,27 +98,32 @@ class Segments:
         return Trail(self._prior, self._rate, trail_seed, 0.0, start)
 
 
-class DriftSegments:
+class DriftSegments(Source):
     """The same without a stored corpus: each segment is a drift of its own."""
 
     def __init__(self, posterior: Posterior, rate_hz: float, knobs: Knobs, lane: int = 0) -> None:
         self._posterior, self._rate, self._lane = posterior, rate_hz, lane
         self._length = Cut.of(knobs, rate_hz).length
-        self._wander = knobs.chosen("wander")
+        self._wander = np.float32(knobs.chosen("wander"))
         self._seeds = np.random.default_rng(np.random.SeedSequence(knobs.seed))
         self._frame = 0
         self._drift = self._new_drift()
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
-        pieces, done = [np.empty((len(self._posterior.mean), 0), np.float32)], 0
+    def draw(self, frames: int) -> Array:
+        """As `Drift.draw`."""
+        pieces, done = [np.empty((2, len(self._posterior.mean), 0), np.float32)], 0
         while done < frames:
             if self._frame == self._length:
                 self._drift, self._frame = self._new_drift(), 0
             count = min(frames - done, self._length - self._frame)
-            pieces.append(self._drift.take(count, None if wander is None else wander[done:done + count]))
+            pieces.append(self._drift.draw(count))
             done, self._frame = done + count, self._frame + count
-        return np.concatenate(pieces, axis=1)
+        return np.concatenate(pieces, axis=2)
+
+    def wandered(self, drawn: Array, wander: Array | np.float32) -> Array:
+        """As `Drift.wandered`: all drifts have one mean."""
+        return self._drift.wandered(drawn, wander)
 
     def _new_drift(self) -> Drift:
-        return Drift(self._posterior, self._rate, int(self._seeds.integers(1 << 62)), self._wander, self._lane)
+        return Drift(self._posterior, self._rate, int(self._seeds.integers(1 << 62)), float(self._wander),
+                     self._lane)

@@ -15,6 +15,7 @@ from distill.knobs import Knobs
 from .noise import SmoothNoise, period_of
 from .posterior import Posterior
 from .seeds import path_and_noise
+from .source import Source
 
 Array = NDArray[np.float32]
 
@@ -22,7 +23,7 @@ _SECONDS = 0.8  # from knot to knot of the movement
 _OWN = 0.2  # share of a lane's own movement in the variance
 
 
-class Vector:
+class Vector(Source):
     """An endless latent sequence around `knobs.latent`.
 
     Without that it is the moment of the corpus nearest to the corpus median or, where no corpus is stored, a latent
@@ -48,8 +49,13 @@ class Vector:
         self._own = SmoothNoise(posterior.root, period, noise_seed)
         self._sizes = np.float32(knobs.chosen("evolution")) * np.sqrt(np.array([1 - _OWN, _OWN], np.float32))
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` has no meaning in this mode."""
+    def draw(self, frames: int) -> Array:
+        """The latents themselves, [1, latent_dim, frames]."""
         common, own = self._common.take(frames), self._own.take(frames)
         latents: Array = self._middle + self._sizes[0] * common + self._sizes[1] * own
+        return latents[None]
+
+    def wandered(self, drawn: Array, wander: Array | np.float32) -> Array:
+        """`wander` has no meaning in this mode."""
+        latents: Array = drawn[0]
         return latents

@@ -22,6 +22,7 @@ from .noise import SmoothNoise, period_of
 from .onsets import Onsets
 from .posterior import Posterior
 from .seeds import path_and_noise
+from .source import Source
 from .trail import Trail
 
 Array = NDArray[np.float32]
@@ -36,7 +37,7 @@ class Path(Protocol):
         """The next latent frame, [latent_dim]."""
 
 
-class Walk:
+class Walk(Source):
     """An endless latent sequence: a path through the corpus, and noise around it.
 
     wander: size of the noise, in units of the distance between near neighbours (`Prior.spread`); 0 follows the
@@ -59,15 +60,16 @@ class Walk:
         self._wander = np.float32(knobs.chosen("wander"))
         self._dim = len(prior.latents)
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
-        out = np.empty((self._dim, frames), np.float32)
+    def draw(self, frames: int) -> Array:
+        """The path and the noise, [2, latent_dim, frames]."""
+        out = np.empty((2, self._dim, frames), np.float32)
         for t in range(frames):
-            out[:, t] = self._path.step()
-        return out + self._noise.take(frames) * (self._wander if wander is None else wander)
+            out[0, :, t] = self._path.step()
+        out[1] = self._noise.take(frames)
+        return out
 
 
-class Drift:
+class Drift(Source):
     """Mode `walk` without a stored corpus: noise with the corpus's mean and covariance, from the sidecar.
 
     wander: how much of the noise is quick instead of slow. Lanes share the slow part.
@@ -80,7 +82,11 @@ class Drift:
         self._quick = SmoothNoise(posterior.root, period_of(0.1, rate_hz), noise_seed)
         self._wander = np.float32(wander)
 
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; `wander` [frames] stands for the knob's value."""
-        share = self._wander if wander is None else wander
-        return self._mean + np.sqrt(1 - share * share) * self._slow.take(frames) + share * self._quick.take(frames)
+    def draw(self, frames: int) -> Array:
+        """The slow noise and the quick, [2, latent_dim, frames]."""
+        return np.stack([self._slow.take(frames), self._quick.take(frames)])
+
+    def wandered(self, drawn: Array, wander: Array | np.float32) -> Array:
+        """wander: the share of the quick one; the variance stays."""
+        latents: Array = self._mean + np.sqrt(1 - wander * wander) * drawn[0] + wander * drawn[1]
+        return latents

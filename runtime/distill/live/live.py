@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,23 +22,23 @@ from distill.model import Model
 from distill.render import Mixture, Voice, blocks, render
 
 from .controls import Controls
-from .steering import CHUNK, LARGEST_CHUNK, Steering
+from .steering import LARGEST_STEP, STEP, Steering
 
 Array = NDArray[np.float32]
 
-HOP = 512  # samples that stereo, headphones and the limiter handle at a time
+_HOP_SECONDS = 0.01  # about as much as stereo, headphones and the limiter handle at a time
 
 
 class Live:
     """A model or a blend under control."""
 
-    def __init__(self, voice: Model | Blend, *, chunk: int = CHUNK, **knobs: Any) -> None:
-        """chunk: latent frames decoded at a time. A change waits for the next ones; few cost more processor time.
+    def __init__(self, voice: Model | Blend, *, chunk: int = STEP, **knobs: Any) -> None:
+        """chunk: latent frames that become sound at a time. More cost less processor time, and a change waits for them.
 
         Raises InvalidValue for knobs as `stream` does, for a loop, and for weights that move by themselves.
         """
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or not 1 <= chunk <= LARGEST_CHUNK:
-            raise InvalidValue(f"live chunk is {chunk!r}; it must be a whole number from 1 to {LARGEST_CHUNK}")
+        if isinstance(chunk, bool) or not isinstance(chunk, int) or not 1 <= chunk <= LARGEST_STEP:
+            raise InvalidValue(f"live chunk is {chunk!r}; it must be a whole number from 1 to {LARGEST_STEP}")
         wishes = Knobs.of(**knobs)
         if wishes.quality == "high":
             raise InvalidValue("quality 'high' needs the whole file and cannot stream; use fast or balanced")
@@ -63,7 +64,8 @@ class Live:
 
     def pieces(self, seconds: float | None = None) -> Iterator[Array]:
         """The same sound in pieces of any size, as soon as they are made: for a pipe, which makes its own blocks."""
-        return render(self.voice(), self._knobs, seconds, HOP)
+        hop: int = 1 << round(math.log2(_HOP_SECONDS * self._voice.sample_rate))  # 512 at 48 kHz
+        return render(self.voice(), self._knobs, seconds, hop)
 
     def voice(self) -> Voice | Mixture:
         """What `render` can play; one for each stream."""

@@ -1,64 +1,102 @@
 """How a sound follows its controls while it is made: one `Steering` for one stream.
 
-The audio thread looks at the controls whenever it begins a stretch of sound; it never waits. What it saw is kept for
-the others that make the same stretch, the second lane of a stereo sound or another model of a blend, so that all of
-them move together.
-
-Each control is looked at as late as it can be. Weights are, when spectrograms (or sounds) are mixed. Sliders are, when
-latents are decoded, though the decoder looks ahead: the latents to its right are shifted as they will be if nothing
-moves again, which is the truth except at the very moment of a change. What makes the path of latents (wander, seed and
-all that a preset may set) is looked at when latents are taken, which is before the decoder's look-ahead.
+The audio thread looks at the controls whenever it begins a step of sound, a latent frame or so; it never waits. What it
+saw is kept for the others that make the same step, the second lane of a stereo sound or another model of a blend, so
+that all of them move together.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distill.blending.weights import normalised
-from distill.decoder import Shift
-from distill.knobs import USES, Knobs
-from distill.latents import Source
+from distill.dsp.overlap import mixed, rising
+from distill.knobs import Knobs
+from distill.latents import Cut, Source
 from distill.model import Model
 from distill.spec import SpectrogramSpec
 
 from .controls import Controls, Targets
 from .ramp import Ramp
+from .sequence import GRID, RAMP_SECONDS, LatentSequence
 
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-CHUNK = 8  # latent frames decoded at a time: a change waits for the next ones; fewer cost more, for context
-LARGEST_CHUNK = 256
-_RAMP_SECONDS = 0.06
-_KEPT = 64  # stretches
-_REMEMBERED = 1024  # latent frames; more than any decoder looks back
-
-Moment = tuple[int, float]  # which sequence of latents, and seconds since it began
+STEP = 1  # latent frames that become sound at a time; more cost less, and a change waits for them
+LARGEST_STEP = 256
+_KEPT = 512  # steps
 
 
 class Steering:
     """One stream's view of the controls."""
 
-    def __init__(self, controls: Controls, chunk: int = CHUNK) -> None:
-        """chunk: latent frames decoded at a time."""
-        self.chunk = chunk
-        self._paths, self._sliders, self._weights = _Tape(controls), _Tape(controls), _Tape(controls)
+    def __init__(self, controls: Controls, step: int = STEP) -> None:
+        """step: latent frames that become sound at a time."""
+        self._step = step
+        self._knobs, self._weights = _Tape(controls), _Tape(controls)
 
-    def source(self, make: Callable[[Knobs], Source], model: Model) -> Source:
-        """The latents of `make`, following all that the controls say but the sliders."""
-        return _SteeredSource(make, model.sidecar.latent.rate_hz, self._paths)
+    def spectrograms(self, lead: Model, models: Sequence[Model], knobs: Knobs, frames: int | None,
+                     lane: int = 0) -> Iterator[list[Array]]:
+        """The latents of `lead`, which follow the controls from `knobs` on, decoded by each of `models`.
 
-    def shifts(self, model: Model) -> Callable[[], Shift]:
-        """A function that makes what the sliders add to the latents of `model`, for one sequence after the other."""
-        numbers = itertools.count()
-        return lambda: _SliderShift(model, self._sliders, next(numbers))
+        Pieces [2, n_mels, any] in dB and IF, at least `frames` of them in all, or endless. Raises InvalidValue, now.
+        """
+        def make(knobs: Knobs) -> Source:
+            return lead.source(knobs, lane)
+
+        source, cut = make(knobs), lead.cut(knobs)
+        rate, ratio = lead.sidecar.latent.rate_hz, lead.sidecar.latent.frames_per_latent
+        length = None if frames is None else -(-frames // ratio)
+        grid = self._step * -(-GRID // self._step)
+
+        def begun(source: Source, knobs: Knobs, length: int | None) -> LatentSequence:
+            return LatentSequence(lead, models, make, source, knobs, length, grid, cut is not None)
+
+        def now(position: int) -> Knobs:
+            return self._knobs.at(position / rate).knobs
+
+        if cut is not None:
+            return self._crossfaded(cut, begun, now, source, knobs, length, ratio)
+        return self._straight(begun(source, knobs, length), now, length)
+
+    def _straight(self, sequence: LatentSequence, now: Callable[[int], Knobs],
+                  length: int | None) -> Iterator[list[Array]]:
+        position = 0
+        while length is None or position < length:
+            count = self._step if length is None else min(self._step, length - position)
+            yield sequence.step(count, now(position))
+            position += count
+
+    def _crossfaded(self, cut: Cut, begun: Callable[[Source, Knobs, int], LatentSequence],
+                    now: Callable[[int], Knobs], source: Source, knobs: Knobs,
+                    length: int | None, ratio: int) -> Iterator[list[Array]]:
+        """What `distill.crossfade` makes of all segments; where two overlap, both are decoded as they are played."""
+        left = None if length is None else cut.latents(length)
+        fading: LatentSequence | None = None
+        position, risen = 0, rising(cut.overlap * ratio)
+        while left is None or left > 0:
+            size = cut.length if left is None else min(cut.length, left)
+            left = None if left is None else left - size
+            segment = begun(source, knobs, size)
+            alone, done = size if left == 0 else size - cut.overlap, 0
+            while done < alone:
+                over = done < cut.overlap and fading is not None
+                count = min(self._step, (min(alone, cut.overlap) if over else alone) - done)
+                wanted = now(position)
+                pieces = segment.step(count, wanted)
+                if over and fading is not None:
+                    rise = risen[done * ratio:(done + count) * ratio]
+                    pieces = [mixed(old, new, rise)
+                              for old, new in zip(fading.step(count, wanted), pieces, strict=True)]
+                yield pieces
+                done, position = done + count, position + count
+            source, knobs, fading = segment.drawn(), segment.knobs, segment
 
     def weights(self, rate: float) -> Callable[[int], Doubles]:
         """A function n -> weights [models, n] of the next n steps at `rate` Hz, summing to 1."""
@@ -67,9 +105,9 @@ class Steering:
 
         def take(count: int) -> Doubles:
             nonlocal position, ramp
-            wanted = tape.at((0, position / rate)).weights
+            wanted = tape.at(position / rate).weights
             if ramp is None:
-                ramp = Ramp(wanted, round(_RAMP_SECONDS * rate))
+                ramp = Ramp(wanted, round(RAMP_SECONDS * rate))
             ramp.go(wanted)
             position += count
             return normalised(ramp.take(count))
@@ -145,95 +183,16 @@ class SteeredMixture:
 
 
 class _Tape:
-    """What the controls were when each stretch was begun; the last ones are kept."""
+    """What the controls were when each step was begun; the last ones are kept."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
-        self._seen: OrderedDict[Moment, Targets] = OrderedDict()
+        self._seen: OrderedDict[float, Targets] = OrderedDict()
 
-    def at(self, moment: Moment) -> Targets:
-        if moment not in self._seen:
-            self._seen[moment] = self._controls.now
+    def at(self, seconds: float) -> Targets:
+        """seconds: from the start of the stream."""
+        if seconds not in self._seen:
+            self._seen[seconds] = self._controls.now
             if len(self._seen) > _KEPT:
                 self._seen.popitem(last=False)
-        return self._seen[moment]
-
-
-class _SteeredSource:
-    """A source whose wander moves, and which is faded into another one where that is not enough."""
-
-    def __init__(self, make: Callable[[Knobs], Source], rate_hz: float, tape: _Tape) -> None:
-        self._make, self._tape, self._rate = make, tape, rate_hz
-        self._steps = max(1, round(_RAMP_SECONDS * rate_hz))
-        self._position = 0
-        knobs = tape.at((0, 0.0)).knobs
-        self._followed: Knobs | None = None
-        self._path = _path(knobs)
-        self._sources = [make(self._path)]  # at most two: the one that goes and the one that comes
-        self._turn = Ramp([1.0], self._steps)  # share of the one that comes
-        self._wander = Ramp([_wander(knobs)], self._steps)
-
-    def take(self, frames: int, wander: Array | None = None) -> Array:
-        """The next `frames` latent frames, [latent_dim, frames]; the controls say how far they wander."""
-        self._follow(self._tape.at((0, self._position / self._rate)).knobs)
-        self._position += frames
-        far = self._wander.take(frames)[0].astype(np.float32)
-        latents = self._sources[-1].take(frames, far)
-        if len(self._sources) > 1:
-            share = self._turn.take(frames)[0].astype(np.float32)
-            latents = (1 - share) * self._sources[0].take(frames, far) + share * latents
-            if self._turn.at_rest:
-                del self._sources[0]
-        return latents
-
-    def _follow(self, knobs: Knobs) -> None:
-        if knobs is self._followed:
-            return
-        self._wander.go([_wander(knobs)])
-        path = _path(knobs)
-        if path != self._path and len(self._sources) == 1:  # while one change of path is on its way, the next waits
-            self._path = path
-            self._sources.append(self._make(path))
-            self._turn = Ramp([0.0], self._steps)
-            self._turn.go([1.0])
-        if path == self._path:
-            self._followed = knobs
-
-
-class _SliderShift:
-    """What sliders add to the latents of one sequence."""
-
-    def __init__(self, model: Model, tape: _Tape, number: int) -> None:
-        self._sliders, self._tape, self._number = model.sliders, tape, number
-        self._rate = model.sidecar.latent.rate_hz
-        self._followed: Knobs | None = None
-        values = self._wanted(tape.at((number, 0.0)).knobs)
-        self._ramp = Ramp(values, round(_RAMP_SECONDS * self._rate))
-        self._past = np.empty((len(values), 0))  # [sliders, latent frames before `start`]
-
-    def __call__(self, first: int, start: int, stop: int, last: int) -> Array:
-        knobs = self._tape.at((self._number, start / self._rate)).knobs
-        if knobs is not self._followed:
-            self._ramp.go(self._wanted(knobs))
-            self._followed = knobs
-        resting = self._ramp.at_rest
-        now = self._ramp.take(stop - start)
-        values = np.concatenate([self._past[:, self._past.shape[1] - (start - first):], now,
-                                 self._ramp.ahead(last - stop)], axis=1)
-        self._past = np.concatenate([self._past, now], axis=1)[:, -_REMEMBERED:]
-        if resting and (values == values[:, :1]).all():  # one column gives the bits of a sound that is not steered
-            values = values[:, :1]
-        return self._sliders.offset(values)
-
-    def _wanted(self, knobs: Knobs) -> Doubles:
-        """Every slider's value; sliders that only other models of a blend have are theirs."""
-        return self._sliders.values(self._sliders.own(knobs.sliders))
-
-
-def _path(knobs: Knobs) -> Knobs:
-    """What a change of which needs another source: all but wander and sliders."""
-    return replace(knobs, wander=None, sliders={})
-
-
-def _wander(knobs: Knobs) -> float:
-    return knobs.chosen("wander") if knobs.mode in USES["wander"].modes else 0.0
+        return self._seen[seconds]
