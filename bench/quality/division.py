@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from distill.errors import InvalidValue
 from distill_train.audio import resample
 from distill_train.checkpoint import Checkpoint
-from distill_train.config import NetworkConfig, Recipe, network_config
 from distill_train.corpus import scan
-from distill_train.device import choose_precision
 from distill_train.manifest import CorpusFile
-from distill_train.options import DEFAULT_N_MELS, DEFAULT_SIZE, Options
+from distill_train.options import Options
 from distill_train.plan import choose_pitches, make_manifest
 from distill_train.reader import read_mono
 
@@ -34,13 +31,12 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Division:
-    """The recordings of a category as they lie here, and what the training of ours makes of them by default."""
+    """The recordings of a category as they lie here. pitches: of the copies to train on, keys of PITCH_RATIOS."""
 
     category: str
     folders: tuple[Path, ...]
     files: tuple[tuple[Path, CorpusFile], ...]
-    recipe: Recipe
-    network: NetworkConfig
+    pitches: tuple[str, ...]
     seed: int
 
     def paths(self, held_out: bool) -> list[Path]:
@@ -49,7 +45,7 @@ class Division:
     def facts(self) -> dict[str, Any]:
         """What the page says about it."""
         return {"training": len(self.paths(False)), "held_out": len(self.paths(True)), "seed": self.seed,
-                "seconds": round(sum(file.seconds for _, file in self.files)), "copies": len(self.recipe.pitches) - 1}
+                "seconds": round(sum(file.seconds for _, file in self.files)), "copies": len(self.pitches) - 1}
 
     def training_sounds(self) -> list[Floats]:
         """The whole of every training file at its own level, mono, at SAMPLE_RATE: for the systems of others."""
@@ -65,10 +61,9 @@ def divide(category: str, folders: Sequence[Path], work: Path) -> Division:
     """As `distill-train --seed 1` would. Raises InvalidValue if nothing can be used."""
     corpus = scan(folders[0] if len(folders) == 1 else _linked(folders, work / category / "corpus"))
     pitches = choose_pitches(Options(corpus=corpus.folder, run=corpus.folder), corpus)
-    recipe = Recipe(pitches=pitches, precision=choose_precision("auto", torch.device("cpu")))
     manifest = make_manifest(corpus, SEED)
     files = tuple((r.path, file) for r, file in zip(corpus.recordings, manifest, strict=True))
-    return Division(category, tuple(folders), files, recipe, network_config(DEFAULT_SIZE, DEFAULT_N_MELS), SEED)
+    return Division(category, tuple(folders), files, pitches, SEED)
 
 
 def division_of(checkpoint: Checkpoint, categories: Mapping[str, Sequence[Path]]) -> Division:
@@ -83,8 +78,7 @@ def division_of(checkpoint: Checkpoint, categories: Mapping[str, Sequence[Path]]
                            "them, are in no folder given; name the corpus it was trained on as NAME=FOLDER")
     category = present[checkpoint.corpus[0].sha256][0]
     files = tuple((present[file.sha256][1], file) for file in checkpoint.corpus)
-    return Division(category, tuple(categories[category]), files, checkpoint.recipe, checkpoint.network,
-                    checkpoint.seed)
+    return Division(category, tuple(categories[category]), files, checkpoint.recipe.pitches, checkpoint.seed)
 
 
 def _linked(folders: Sequence[Path], corpus: Path) -> Path:

@@ -35,8 +35,8 @@ def train_peers(division: Division, budget: Budget, cases: Sequence[Recording], 
 
     if options.public_vae:
         tell(f"{told} a VAE on the public scheme")
-        learnt = public_vae.train(division.training_sounds(), division.recipe, division.network, division.seed, budget,
-                                  processors)
+        recipe, network = public_vae.plan(division.pitches)
+        learnt = public_vae.train(division.training_sounds(), recipe, network, division.seed, budget, processors)
         models = [public_vae.PublicVae(learnt, mended) for mended in (False, True)]
         yield ([public_vae.trip(False), models[0], public_vae.trip(True), models[1]],
                [took(model, learnt.steps, learnt.seconds) for model in models])

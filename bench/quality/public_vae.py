@@ -17,16 +17,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distill.spec import SpectrogramSpec
 from distill_train.audio import PITCH_RATIOS, change_pitch
-from distill_train.config import NetworkConfig, Recipe
+from distill_train.config import NetworkConfig, Recipe, network_config
 from distill_train.crops import CropSampler
+from distill_train.device import choose_precision
 from distill_train.loss import sample_latents
 from distill_train.network import Decoder, Encoder
+from distill_train.options import DEFAULT_SIZE
+from distill_train.plan import choose_recipe
 from distill_train.schedule import Budget, kl_weight, learning_rate
 from distill_train.statistics import Statistics, measure
 
 from .models import Trip
-from .public_scheme import HOP, PublicScheme
+from .public_scheme import HOP, N_FFT, PublicScheme
 from .recordings import SAMPLE_RATE, Recording
 
 Floats = NDArray[np.float32]
@@ -65,8 +69,8 @@ class PublicVae:
         self.name = f"{'mended ' if mended else ''}public scheme model"
         self._encoder, self._decoder = learnt.encoder.eval(), learnt.decoder.eval()
         self._statistics = learnt.statistics
-        self._scheme = PublicScheme(N_MELS, mended)
         config = learnt.encoder.config
+        self._scheme = PublicScheme(config.n_mels, mended)
         self.numbers_per_second = config.latent_dim * SAMPLE_RATE / HOP / config.frames_per_latent
 
     @torch.inference_mode()
@@ -88,14 +92,21 @@ def trip(mended: bool) -> Trip:
     return Trip(PublicScheme(N_MELS, mended), f"{'mended ' if mended else ''}public scheme, no model")
 
 
+def plan(pitches: tuple[str, ...]) -> tuple[Recipe, NetworkConfig]:
+    """What ours would be trained with by default on a spectrogram of these bands and this hop."""
+    spec = SpectrogramSpec(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+    precision = choose_precision("auto", torch.device("cpu"))
+    return choose_recipe(spec, pitches, precision), network_config(DEFAULT_SIZE, spec)
+
+
 def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed: int, budget: Budget,
-          processors: int, n_mels: int = N_MELS) -> Learnt:
-    """Train on `sounds` (mono, at SAMPLE_RATE) with a recipe and a network of ours.
+          processors: int) -> Learnt:
+    """Train on `sounds` (mono, at SAMPLE_RATE).
 
     A budget of seconds is one of `processors` times as much processor time; torch is expected to be on one thread.
     """
     recipe = replace(recipe, level_jitter_db=0.0)  # a gain in dB means nothing to ln(1 + power)
-    scheme = PublicScheme(n_mels)
+    scheme = PublicScheme(network.n_mels)
     least = recipe.crop_frames * HOP
     sources = [
         Source(_frames(scheme, np.pad(copy, (0, max(0, least - len(copy))))))
@@ -103,11 +114,9 @@ def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed
     ]
     statistics = measure(source.array for source in sources)
     sampler = CropSampler(sources, statistics, recipe, floor_db=-np.inf)
-    config = NetworkConfig(n_mels=n_mels, latent_dim=network.latent_dim, width=network.width, blocks=network.blocks,
-                           frames_per_latent=network.frames_per_latent)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder, decoder = Encoder(config), Decoder(config)
+        encoder, decoder = Encoder(network), Decoder(network)
     generator = torch.Generator().manual_seed(seed)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98),

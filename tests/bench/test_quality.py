@@ -217,7 +217,7 @@ def test_the_best_peak_ratio_is_the_one_nearest_to_one() -> None:
 
 def test_a_bundle_gives_back_as_many_samples(tiny: Path) -> None:
     files = tuple((path, SimpleNamespace(held_out=i == 0)) for i, path in enumerate(demo_files(3)))
-    division = Division("a", (), cast(Any, files), Recipe(), NetworkConfig(n_mels=16, latent_dim=4, width=16), 1)
+    division = Division("a", (), cast(Any, files), (), 1)
     systems: list[System] = [Trip(Ours("fast"), "trip"), Bundle(tiny)]
     cases = recordings(division, 1, 0.3)
     assert [split for split, _ in cases] == ["training", "held out"]
@@ -330,7 +330,7 @@ def test_ours_is_trained_and_exported_as_a_user_would(tmp_path: Path, monkeypatc
     calls: list[list[str]] = []
     monkeypatch.setattr(models, "_command", lambda *words: calls.append([str(word) for word in words]))
     monkeypatch.setattr(models, "load_checkpoint", lambda run: run)
-    division = Division("a", (DEMO,), (), SMALL, NETWORK, 1)
+    division = Division("a", (DEMO,), (), (), 1)
     trained = models.train_and_export(division, parse_budget("minutes=10"), tmp_path, 2)
     assert calls[0][:2] == ["distill-train", str(DEMO)] and trained.bundle == tmp_path / "a" / "10-minutes" / "bundle"
     assert " ".join(calls[0][4:]) == "--minutes 10.0 --seed 1 --threads 2 --device cpu --force"
@@ -345,14 +345,14 @@ def test_each_run_leaves_alone_what_it_did_not_measure(tmp_path: Path, monkeypat
     for number in range(5):
         soundfile.write(corpus / f"{number}.wav", hit(0.6) + 0.01 * noise(number, 0.6), SAMPLE_RATE)
     with monkeypatch.context() as small:
-        small.setattr("distill_train.prepare.network_config", lambda size, n_mels: NETWORK)
+        small.setattr("distill_train.prepare.network_config", lambda size, spec: NETWORK)
         with pytest.raises(SystemExit) as stopped:
             cli.main([str(corpus), "-o", str(run), "--steps", "1", "--seed", "1", "--n-mels", "16", "--threads", "1"])
         assert not stopped.value.code
     checkpoint = load_checkpoint(run)
     division = divide("a", [corpus], tmp_path)
     assert tuple(file for _, file in division.files) == checkpoint.corpus
-    assert any(file.held_out for file in checkpoint.corpus) and division.recipe == checkpoint.recipe
+    assert any(file.held_out for file in checkpoint.corpus) and division.pitches == checkpoint.recipe.pitches
 
     monkeypatch.setattr("bench.quality.run.train_and_export",
                         lambda division, budget, work, threads: models.Trained(checkpoint, tiny, threads))
