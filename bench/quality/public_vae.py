@@ -96,7 +96,8 @@ def plan(pitches: tuple[str, ...]) -> tuple[Recipe, NetworkConfig]:
     """What ours would be trained with by default on a spectrogram of these bands and this hop."""
     spec = SpectrogramSpec(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
     precision = choose_precision("auto", torch.device("cpu"))
-    return choose_recipe(spec, pitches, precision), network_config(DEFAULT_SIZE, spec)
+    network = network_config(DEFAULT_SIZE, spec)
+    return choose_recipe(network.frames_per_latent, pitches, precision), network
 
 
 def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed: int, budget: Budget,

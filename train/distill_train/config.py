@@ -56,7 +56,7 @@ LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: 
 
 def frames_per_latent(frame_rate_hz: float) -> int:
     """The power of two that brings the latents nearest to LATENT_RATE_HZ: 2 at a hop of 512 samples, 4 at 256."""
-    return max(1, 2 ** round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
+    return 1 << max(0, round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
 
 
 def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
