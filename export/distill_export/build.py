@@ -51,6 +51,7 @@ from distill_train.spectrograms import original_spectrograms
 
 from .card import model_card
 from .controls import measure_controls
+from .copying import measure_copying
 from .encode import EncodedCorpus, encode_corpus, latent_facts, npz_bytes
 from .graph import embed, export_graph, receptive_field, serialise
 from .level import measure_loudness, unmeasured
@@ -168,6 +169,9 @@ class _Builder:
         self.tell("measuring level")
         originals = (part for _, part in original_spectrograms(self.run, self.checkpoint))
         sidecar = replace(sidecar, loudness=measure_loudness(model, originals))
+        self.tell("measuring how near it is to copying")
+        corpus_sound = ((file.held_out, part) for file, part in original_spectrograms(self.run, self.checkpoint))
+        sidecar = replace(sidecar, copying=measure_copying(model, corpus_sound))
         self.tell("naming the sliders")
         sidecar = replace(sidecar, controls=measure_controls(model, corpus))
         variants = {name: self._variant(name, decoder, sidecar, latents) for name in self.variants}
@@ -197,7 +201,7 @@ class _Builder:
             bands=Bands(axis="warp", n_mels=spec.n_mels, floor_db=spec.floor_db),
             normalization=Normalization(mean=list(ck.stats.mean), std=list(ck.stats.std)),
             latent=latent_facts(corpus, ck.network.frames_per_latent, spec), chunking=chunking, controls=[],
-            loudness=unmeasured(corpus.loudest_db), license=self.license,
+            loudness=unmeasured(corpus.loudest_db), copying=None, license=self.license,
             corpus=Corpus(files=len(ck.corpus), seconds=round(sum(f.seconds for f in ck.corpus), 3),
                           sha256=corpus_hash(ck.corpus)),
             provenance=Provenance(distill=distill.__version__, libraries=self._libraries(), seed=ck.seed,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from distill.errors import InvalidValue
+from distill.spec import SpectrogramSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,22 @@ def check_size(size: str) -> None:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
 
 
-def network_config(size: str, n_mels: int) -> NetworkConfig:
-    """The network for a `--size` name and a number of bands."""
+LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
+
+
+def frames_per_latent(frame_rate_hz: float) -> int:
+    """The power of two that brings the latents nearest to LATENT_RATE_HZ: 2 at a hop of 512 samples, 4 at 256."""
+    return 1 << max(0, round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
+
+
+def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
+    """The network for a `--size` name and the spectrograms that it is to learn."""
     check_size(size)
     width, blocks = SIZES[size]
-    return NetworkConfig(n_mels=n_mels, width=width, blocks=blocks, latent_dim=min(64, 2 * n_mels))
+    return NetworkConfig(
+        n_mels=spec.n_mels, frames_per_latent=frames_per_latent(spec.frame_rate_hz), width=width, blocks=blocks,
+        latent_dim=min(64, 2 * spec.n_mels),
+    )
 
 
 class ReceptiveField(NamedTuple):
@@ -75,8 +87,8 @@ class Recipe:
     """How a network is trained. The defaults are the ones that measured best."""
 
     batch_size: int = 8  # crops in a step
-    crop_frames: int = 64  # spectrogram frames in a crop
-    crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in
+    crop_frames: int = 64  # spectrogram frames in a crop: 32 latent frames
+    crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in: 24 latent frames
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
     learning_rate: float = 1e-3  # the peak of the cosine
     warmup_steps: int = 50  # steps from zero to the peak

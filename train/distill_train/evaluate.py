@@ -11,18 +11,19 @@ from .crops import Source
 from .network import Decoder, Encoder
 from .statistics import Statistics
 
-MAX_FRAMES = 4096  # looked at in all: 44 s at 48 kHz
-_PIECE = 1024  # frames decoded at once
+MAX_LATENT_FRAMES = 2048  # looked at in all: 44 s at 47 Hz
+_PIECE = 512  # latent frames decoded at once
 
 
 def evaluation_set(sources: Sequence[Source], statistics: Statistics, frames_per_latent: int) -> list[Tensor]:
-    """Up to MAX_FRAMES frames, shared evenly between the sources: each [1, 2, n_mels, frames], normalised."""
-    share = max(frames_per_latent, MAX_FRAMES // max(1, len(sources)))
+    """What MAX_LATENT_FRAMES stand for, shared evenly between the sources: each [1, 2, n_mels, frames], normalised."""
+    share = frames_per_latent * max(1, MAX_LATENT_FRAMES // max(1, len(sources)))
     pieces = []
-    for source in sources[:MAX_FRAMES]:
+    for source in sources[:MAX_LATENT_FRAMES]:
         frames = min(source.frames, share) // frames_per_latent * frames_per_latent
-        for start in range(0, frames, _PIECE):
-            frame_block = statistics.normalise(source.read(start, min(frames, start + _PIECE)))
+        piece = _PIECE * frames_per_latent
+        for start in range(0, frames, piece):
+            frame_block = statistics.normalise(source.read(start, min(frames, start + piece)))
             pieces.append(torch.from_numpy(frame_block)[None].permute(0, 2, 3, 1))
     return pieces
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distill.sidecar import Control, Sidecar
+    from distill.sidecar import Control, Copying, Sidecar
 
 
 def sidecar_rows(s: Sidecar) -> list[tuple[str, str]]:
@@ -24,12 +24,24 @@ def sidecar_rows(s: Sidecar) -> list[tuple[str, str]]:
                    f"seam {s.chunking.seam.border_db:.0f} dB"),
         ("level", f"RMS {s.loudness.rms_db:.1f} dBFS, peak {s.loudness.peak_db:.1f} dBFS "
                   f"(corpus RMS {s.loudness.corpus_rms_db:.1f})"),
+        ("copying", copying(s.copying)),
         ("training", f"{s.provenance.steps} steps in {s.provenance.train_seconds:.0f} s, seed {s.provenance.seed}, "
                      f"distill {s.provenance.distill}"),
         *((f"{e.role}", f"{e.path}, {e.dtype}, {e.bytes / 1e6:.1f} MB" + (
             f", parity {e.parity.max_error:.1e} / SNR {e.parity.snr_db:.0f} dB" if e.parity else ""))
           for e in s.files),
     ]
+
+
+def copying(found: Copying | None) -> str:
+    """How near generated sound is to the recordings, in one line."""
+    if found is None:
+        return "not measured: the bundle was made before this was a fact of it"
+    median = found.generated.median_db
+    if found.held_out is None or found.ratio is None:
+        return f"generated patches lie {median:.1f} dB from the nearest recorded patch; nothing was held out to compare"
+    return (f"generated patches lie {found.ratio:.2f} times as far from the nearest recorded patch as held-out "
+            f"recordings do ({median:.1f} and {found.held_out.median_db:.1f} dB)")
 
 
 def two_columns(rows: Sequence[tuple[str, str]]) -> None:

@@ -1,4 +1,9 @@
-"""A way through the corpus: recordings followed as they are, joined where they are alike."""
+"""A way through the corpus: recordings followed as they are, joined where they are alike.
+
+What is heard is to be the corpus, not a biased sample of it. So each recording comes up once before one comes up
+again (drawn independently, two minutes of seven loops were up to 2 dB too loud or too soft), and a way does not always
+begin with an attack (ten seconds of piano notes that die away for twenty were 2.4 dB too loud).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,10 @@ Array = NDArray[np.float32]
 
 _NEIGHBOURS = 6  # a jump goes to one of so many
 _JOIN = 4  # latent frames of crossfade at a jump between neighbours
+TAKE_SECONDS = 10.0  # what is asked for most
+_LOUDER_DB = 0.5  # than its recording a take may be for beginning where that does
+_BEFORE_SECONDS = 1.0  # of a recording before a moment that are gone back to, so that its attack is not just missed
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
 
 class Trail:
@@ -22,25 +31,23 @@ class Trail:
     """
 
     def __init__(self, prior: Prior, rate_hz: float, seed: np.random.SeedSequence, jumps: float,
-                 start: int | None = None) -> None:
-        """start: the latent frame to begin with; None is the start of a recording that is drawn."""
+                 start: int) -> None:
+        """start: the latent frame to begin with."""
         self._prior = prior
         self._rng = np.random.default_rng(seed)
         self._apart = max(1, round(0.5 * rate_hz))
         self._mean_stay = rate_hz / jumps if jumps > 0 else np.inf  # latent frames between tries to jump
         self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
         self._from: Array | None = None  # the old recording's latents during a join
-        self._file, self._position, self._stop = -1, 0, 0
-        self._left_until_jump = np.inf
-        self._start_file()
-        if start is not None:
-            self._file, self._position = prior.file_of(start), start
-            self._stop = prior.span(self._file)[1]
+        self._waiting: list[int] = []  # recordings that have not come up in this round, the next one last
+        self._position, self._file = start, prior.file_of(start)
+        self._stop = prior.span(self._file)[1]
+        self._left_until_jump = self._stay()
 
     def step(self) -> Array:
         """The next latent frame, [latent_dim]."""
         if self._position >= self._stop:
-            self._start_file()
+            self._next_file()
         latent: Array = self._prior.latents[:, self._position]
         if self._from is not None:
             done = _JOIN - self._from.shape[1] + 1
@@ -53,10 +60,12 @@ class Trail:
             self._try_jump()
         return latent
 
-    def _start_file(self) -> None:
-        files = len(self._prior.files)
-        self._file = (self._file + int(self._rng.integers(1, files))) % files if files > 1 and self._file >= 0 \
-            else int(self._rng.integers(files))
+    def _next_file(self) -> None:
+        if not self._waiting:
+            self._waiting = [int(file) for file in self._rng.permutation(len(self._prior.files))]
+            if self._waiting[-1] == self._file:  # not the same one twice in a row, where there is another
+                self._waiting.insert(0, self._waiting.pop())
+        self._file = self._waiting.pop()
         self._position, self._stop = self._prior.span(self._file)
         self._from = None
         self._left_until_jump = self._stay()
@@ -80,3 +89,23 @@ class Trail:
 
     def _stay(self) -> float:
         return float(self._rng.exponential(self._mean_stay)) if self._mean_stay < np.inf else np.inf
+
+
+def beginning(prior: Prior, rate_hz: float, seed: int) -> int:
+    """The latent frame that a walk begins with: a moment of the corpus, or the start of the recording it lies in.
+
+    Where takes of TAKE_SECONDS would be louder than the corpus for always beginning with an attack, or would never get
+    to the end of a recording, they begin in its midst. The moments of seeds 0, 1, 2, ... are the multiples of the
+    golden ratio, modulo one (Weyl 1916): they lie evenly over the corpus, so that takes of seeds that follow each
+    other differ, and a few of them make up the corpus.
+    """
+    moment = (seed * _GOLDEN % (1 << 64)) * prior.total >> 64
+    start, stop = prior.span(prior.file_of(moment))
+    if moment - start <= _BEFORE_SECONDS * rate_hz:
+        return start
+    take = round(TAKE_SECONDS * rate_hz)
+    if stop - start > take:
+        return moment
+    power = 10.0 ** (prior.level[start:stop].astype(np.float64) / 10)
+    louder = np.resize(power, take).mean() / power.mean()  # by repetition, as other recordings follow
+    return start if louder <= 10 ** (_LOUDER_DB / 10) else moment

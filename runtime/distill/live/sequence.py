@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.arrays import namespace
 from distill.knobs import USES, Knobs
 from distill.latents import Source
 from distill.model import Model
@@ -53,9 +55,9 @@ class LatentSequence:
         self._at = self._start = self._stop = 0  # the present; what is decoded
         self._past = np.empty((lead.latent_dim, 0), np.float32)  # played latents, as far back as decoders look
         self._latents = self._past  # of start to stop
-        self._spectrograms: list[Array] = []  # the same, decoded
+        self._spectrograms: list[Any] = []  # the same, decoded, of the models' devices
 
-    def step(self, count: int, knobs: Knobs) -> list[Array]:
+    def step(self, count: int, knobs: Knobs) -> list[Any]:
         """The next `count` latent frames, as `knobs` have them now -> of each model [2, n_mels, frames], in dB and IF.
 
         At most as many as are left.
@@ -69,7 +71,7 @@ class LatentSequence:
             part = min(count, self._stop - self._at)
             parts.append(self._play(part))
             count -= part
-        return [pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=2)
+        return [pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concat(pieces, axis=2)
                 for pieces in zip(*parts, strict=True)]
 
     def drawn(self) -> Source:
@@ -125,7 +127,7 @@ class LatentSequence:
             latents = (1 - share) * self._stems[0].latents(count, far) + share * latents
         return latents + self._offset(self._positions.ahead(count))
 
-    def _play(self, count: int) -> list[Array]:
+    def _play(self, count: int) -> list[Any]:
         """Move the present on, within what is decoded."""
         here = self._at - self._start
         self._past = np.concatenate([self._past, self._latents[:, here:here + count]], axis=1)

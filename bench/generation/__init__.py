@@ -1,0 +1,1 @@
+"""Generated sound beside its corpus."""
