@@ -2,8 +2,9 @@
 
 The second difference of the samples hardly sees tones, and sees every step or kink. Its energy within 5 ms of a place
 is set in relation to that of the 40 ms around it, so that loud and soft passages count alike; the figure is the mean of
-that relation, in dB, over the places where chunks meet, minus the mean over places inside chunks: where latent frames meet too, for synthesis is a little sharper at the centres of its
-frames than between them. Attacks lie at both by chance, so the figure has an error, which is given beside it.
+that relation, in dB, over the places where chunks meet, minus the mean over places inside chunks: where latent frames
+meet too, for synthesis is a little sharper at the centres of its frames than between them. Attacks lie at both by
+chance, so the figure has an error, which is given beside it.
 """
 
 from __future__ import annotations

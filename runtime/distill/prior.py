@@ -112,9 +112,7 @@ class Prior:
         places, whitened = self._candidates
         distance = whitened - (self.latents[:, position] * self._scale)[:, None]
         squared = np.einsum("dt,dt->t", distance, distance) / len(distance)
-        start, stop = self.span(self.file_of(position))
-        first, last = np.searchsorted(places, (max(start, position - apart), min(stop, position + apart)))
-        squared[first:last] = np.inf
+        squared[self._beside(position, apart)] = np.inf
         nearest = np.argpartition(squared, min(count, len(squared) - 1))[:count] if count < len(squared) \
             else np.arange(len(squared))
         nearest = nearest[np.lexsort((nearest, squared[nearest]))]
@@ -124,11 +122,24 @@ class Prior:
     def usual_distance(self, apart: int) -> float:
         """Median distance from a frame to its nearest neighbour, over at most 48 frames spread through the corpus."""
         if apart not in self._usual:
-            positions = np.linspace(0, self.total - 1, min(48, self.total)).astype(int)
-            nearest = sorted(float(d[0]) for p in positions if len(d := self.neighbours(int(p), 1, apart)[1]))
+            places, whitened = self._candidates
+            positions = np.linspace(0, self.total - 1, min(48, self.total)).astype(np.int64)
+            here = self.latents[:, positions] * self._scale[:, None]
+            # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, for all pairs at once
+            squared = np.square(here).sum(axis=0)[:, None] + np.square(whitened).sum(axis=0) - 2 * (here.T @ whitened)
+            for row, position in zip(squared, positions.tolist(), strict=True):
+                row[self._beside(position, apart)] = np.inf
+            least = np.maximum(squared.min(axis=1), 0) / len(whitened)
+            nearest = sorted(np.sqrt(least[np.isfinite(least)]).tolist())
             half = len(nearest) // 2  # the median; np.median would import numpy.ma, 25 ms
             self._usual[apart] = (nearest[half] + nearest[-1 - half]) / 2 if nearest else 0.0
         return self._usual[apart]
+
+    def _beside(self, position: int, apart: int) -> slice:
+        """Which candidates lie less than `apart` frames from `position` in its own recording."""
+        start, stop = self.span(self.file_of(position))
+        first, last = np.searchsorted(self._candidates[0], (max(start, position - apart), min(stop, position + apart)))
+        return slice(int(first), int(last))
 
     @cached_property
     def sounding(self) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer
 import typer.core
@@ -27,6 +27,8 @@ class Commands(MutableMapping[str, Any]):
             module, attribute, _ = self.table[name]
             found = getattr(import_module(f".{module}", self._package), attribute)
             if not isinstance(found, typer.Typer):
+                # typer would evaluate the text of every annotation five times
+                found.__annotations__ = get_type_hints(found, include_extras=True)
                 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
                 app.command(name)(found)
                 found = app

@@ -87,10 +87,9 @@ class Axis:
         out[:, : self.linear + 1] = levels[:, : self.linear + 1]
         if self.linear + 1 < self.n_bins:
             step = levels[:, 1:] - levels[:, :-1]
-            between = np.take(step, self._left, axis=1, mode="clip")
+            between = step.take(self._left, axis=1, mode="clip")
             between *= self._fraction
-            between += np.take(levels, self._left, axis=1, mode="clip")
-            out[:, self.linear + 1 :] = between
+            np.add(between, levels.take(self._left, axis=1, mode="clip"), out=out[:, self.linear + 1 :])
         return out
 
 

@@ -85,17 +85,18 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     if previous is None:
         is_fresh[0] = True
 
-    counts = np.count_nonzero(is_seed, axis=1)
-    bare = (counts == 0).nonzero()[0]
+    edges = np.arange(frames + 1)
+    first_band, first_bin = edges * n_mels, edges * spec.n_bins
+    place = is_seed.reshape(-1).nonzero()[0]  # frame * n_mels + band
+    first_seed = place.searchsorted(first_band)
+    bare = (first_seed[1:] == first_seed[:-1]).nonzero()[0]
     if len(bare):
         is_seed[bare, np.argmax(levels[bare], axis=1)] = True
-        counts[bare] = 1
-    first_seed = np.zeros(frames + 1, np.int64)
-    np.cumsum(counts, out=first_seed[1:])
-
-    place = is_seed.reshape(-1).nonzero()[0]  # frame * n_mels + band
-    frame = np.arange(frames).repeat(counts)
-    band = place - frame * n_mels
+        place = is_seed.reshape(-1).nonzero()[0]
+        first_seed = place.searchsorted(first_band)
+    counts = first_seed[1:] - first_seed[:-1]
+    before = first_band[:-1].repeat(counts)  # bands of the frames before, for each seed
+    band = place - before
     from_band = np.empty(len(place) + 1, np.int64)
     from_bin = np.empty(len(place) + 1, np.int64)
     if len(place) > 1:
@@ -106,10 +107,10 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
         packed += np.arange(n_mels, dtype=np.int32)
         valley = np.minimum.reduceat(packed.reshape(-1)[: place[-1] + 1], place[:-1] + 1)
         valley &= (1 << _BAND_BITS) - 1
-        from_band[1:-1] = valley + frame[1:] * n_mels
-        from_bin[1:-1] = table.nearest_bin.take(valley) + frame[1:] * spec.n_bins
-    from_band[first_seed] = np.arange(frames + 1) * n_mels
-    from_bin[first_seed] = np.arange(frames + 1) * spec.n_bins
+        np.add(valley, before[1:], out=from_band[1:-1])
+        np.add(table.nearest_bin.take(valley), first_bin[:-1].repeat(counts)[1:], out=from_bin[1:-1])
+    from_band[first_seed] = first_band
+    from_bin[first_seed] = first_bin
     return Decisions(frames, first_seed, band, is_fresh.reshape(-1).take(place), from_band, from_bin)
 
 
@@ -138,15 +139,14 @@ class PhaseIntegrator:
         """Phase [m, n_bins], turns, of the next m >= 1 frames.
 
         deviation: [m, n_mels] spectrogram channel 1
-        growth:    [m, n_bins] change of the log magnitude, nepers per hop; overwritten
+        growth:    [m, n_bins] change of the log magnitude, nepers per two hops; overwritten
         """
         d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
-        np.minimum(growth, _MAX_GROWTH, out=growth)
-        np.maximum(growth, -_MAX_GROWTH, out=growth)
-        growth *= self._slope
+        growth.clip(-2 * _MAX_GROWTH, 2 * _MAX_GROWTH, out=growth)
+        growth *= self._slope / 2
         bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
         bend[0] = self._bend
-        np.cumsum(growth, axis=1, out=bend[1:])
+        np.add.accumulate(growth, axis=1, out=bend[1:])
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
@@ -175,8 +175,9 @@ class PhaseIntegrator:
             np.add(theta.take(parent[low:high]), step[low:high], out=theta[known + low : known + high])
 
         last = known + starts[m - 1]
-        self._theta = np.concatenate([[0.0], theta[last:]])
-        self._seed_bin = np.concatenate([[0], place[last:] - m * n_bins])
+        self._theta = theta[last - 1 :].copy()
+        self._seed_bin = place[last - 1 :] - m * n_bins
+        self._theta[0] = self._seed_bin[0] = 0
         self._owner = owner[m * n_mels :] - (last - 1)
         self._bend = bend[m].copy()
 

@@ -22,6 +22,7 @@ Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
 _TINY = np.float32(1e-26)  # power; keeps 0 / 0 away
+_TINY_AMPLITUDE = np.sqrt(_TINY)
 _BLOCK = 32  # frames
 _MOMENTUM = np.float32(0.99)
 _FREE_FROM, _FREE_EVERY = 2, 4  # iterations
@@ -52,10 +53,9 @@ class Projection:
         if m == 0:
             return np.empty((0, self._spec.n_bins), np.complex64), target
         result = transform(hops, m, self._spec)
-        gain = _power(result)
-        np.sqrt(gain, out=gain)
+        gain = _amplitude(result)
         np.divide(target, gain, out=gain)
-        scale(result, gain)
+        result *= gain
         return result, target
 
 
@@ -72,19 +72,10 @@ def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats |
     return result
 
 
-def scale(spectrum: Spectrum, gain: Floats) -> None:
-    """spectrum *= gain, in place; as two real products, since a complex one would do twice the work."""
-    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
-    parts[:, :, 0] *= gain
-    parts[:, :, 1] *= gain
-
-
-def _power(spectrum: Spectrum) -> Floats:
-    """|spectrum|^2, a trifle above zero."""
-    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
-    result: Floats = parts[:, :, 0] * parts[:, :, 0]
-    result += parts[:, :, 1] * parts[:, :, 1]
-    result += _TINY
+def _amplitude(spectrum: Spectrum) -> Floats:
+    """|spectrum|, a trifle above zero."""
+    result: Floats = np.abs(spectrum)
+    result += _TINY_AMPLITUDE
     return result
 
 
@@ -117,18 +108,16 @@ def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: Spectrog
                 block *= _MOMENTUM
                 block += projected
             last[i : i + m] = projected
-            gain = _power(block)
+            gain = _amplitude(block)
             if free:
-                error = bands.to_bands(gain)
+                error = bands.to_bands(gain * gain)
                 np.sqrt(error, out=error)
                 np.divide(band_amplitude[i : i + m], error, out=error)
                 np.minimum(error, _MAX_GAIN, out=error)
-                np.sqrt(gain, out=gain)
                 wanted = bands.to_bins(error)
                 np.multiply(wanted, gain, out=magnitude[i : i + m])
                 gain = wanted
             else:
-                np.sqrt(gain, out=gain)
                 np.divide(magnitude[i : i + m], gain, out=gain)
-            scale(block, gain)
+            block *= gain
     return spectrum

@@ -91,7 +91,7 @@ class StartSpectrum:
 
 def nepers(level_db: Floats, floor_db: float) -> Floats:
     """Log amplitude of band levels in dB. The floor's power is taken off, so a band at the floor is silent."""
-    level = np.clip(level_db, np.float32(floor_db), np.float32(MAX_DB))
+    level = level_db.clip(np.float32(floor_db), np.float32(MAX_DB))
     excess = np.float32(floor_db) - level
     excess *= np.float32(2 * _NEPERS_PER_DB)
     np.exp(excess, out=excess)
@@ -105,7 +105,8 @@ def nepers(level_db: Floats, floor_db: float) -> Floats:
 
 
 def _growth(log_bins: Floats, before: int, m: int) -> Floats:
-    """Change per hop [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the last."""
+    """Change per two hops [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the
+    last."""
     growth = np.zeros((m, log_bins.shape[1]), np.float32)
     low = 0 if before else 1
     high = m if len(log_bins) > before + m else m - 1
@@ -115,7 +116,7 @@ def _growth(log_bins: Floats, before: int, m: int) -> Floats:
             log_bins[before + low - 1 : before + high - 1],
             out=growth[low:high],
         )
-        growth *= np.float32(0.5)
     if not before and len(log_bins) > 1:
         np.subtract(log_bins[1], log_bins[0], out=growth[0])
+        growth[0] *= 2
     return growth

@@ -152,11 +152,12 @@ class HopAdder:
         self._sums = hops[m:].copy()
         count = m + (kept if end else 0)
         frames_done = self.hops + m if end else None
-        edges = {*range(min(count, max(0, kept - self.hops))), *range(m, count)}
-        for row in sorted(edges):
-            factor = table.missing(self.hops + row, frames_done)
-            if factor is not None:
-                hops[row] *= factor
+        if end or self.hops < kept:
+            edges = {*range(min(count, max(0, kept - self.hops))), *range(m, count)}
+            for row in sorted(edges):
+                factor = table.missing(self.hops + row, frames_done)
+                if factor is not None:
+                    hops[row] *= factor
         self.hops += count
         return hops[:count]
 

@@ -56,10 +56,9 @@ class Synthesizer:
         """
         frames = _checked(spectrogram, self.spec, "spectrogram")
         deciding = None if decisions_from is None else _checked_like(decisions_from, frames, self.spec)
-        parts = [np.zeros(0, np.float32)]
-        for i in range(0, frames.shape[2], BLOCK):
-            parts.append(self._next(_rows(frames, i), None if deciding is None else _rows(deciding, i)[0], False))
-        return np.concatenate(parts)
+        parts = [self._next(_rows(frames, i), None if deciding is None else _rows(deciding, i)[0], False)
+                 for i in range(0, frames.shape[2], BLOCK)]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
 
     def flush(self) -> Floats:
         """The samples that were waiting for further frames [samples]; the next push begins another recording."""

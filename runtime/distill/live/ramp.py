@@ -36,8 +36,12 @@ class Ramp:
     def take(self, count: int) -> Doubles:
         """The values at the next `count` steps, [values, count]."""
         values = self.ahead(count)
-        self._done = min(self._done + count, self._steps)
+        self.skip(count)
         return values
+
+    def skip(self, count: int) -> None:
+        """Go on by `count` steps."""
+        self._done = min(self._done + count, self._steps)
 
     def ahead(self, count: int) -> Doubles:
         """What `take` would give if the target stayed, [values, count]."""

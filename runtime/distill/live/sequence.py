@@ -26,7 +26,7 @@ from .ramp import Ramp
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-GRID = 8  # latent frames decoded at a time, at least; fewer cost more, for their context
+GRID = 16  # latent frames decoded at a time, at least; fewer cost more, for their context
 RAMP_SECONDS = 0.06
 
 
@@ -47,7 +47,8 @@ class LatentSequence:
         self._right = max(model.sidecar.chunking.receptive_field_right for model in models)
         self._steps = round(RAMP_SECONDS * lead.sidecar.latent.rate_hz)
         self._knobs, self._path = knobs, _path(knobs)
-        self._positions = Ramp(self._wanted(knobs), self._steps)  # of the sliders
+        self._wanted_path = self._path
+        self._positions = Ramp(self._values(knobs), self._steps)  # of the sliders
         self._wander = Ramp([_wander(knobs)], self._steps)
         self._turn = Ramp([1.0], self._steps)  # from the old stem to the new one
         self._stems = [_Stem(source)]
@@ -62,7 +63,7 @@ class LatentSequence:
         At most as many as are left.
         """
         if self._follow(knobs):
-            self._stop = self._at
+            self._stop = self._at  # what is decoded is forgotten
         parts = []
         while count:
             if self._at == self._stop:
@@ -90,15 +91,15 @@ class LatentSequence:
 
     def _follow(self, knobs: Knobs) -> bool:
         """Whether a control has moved."""
-        moved = knobs != self._knobs
+        moved = knobs is not self._knobs and knobs != self._knobs
+        self._knobs = knobs
         if moved:
-            self._knobs = knobs
-            self._positions.go(self._wanted(knobs))
+            self._positions.go(self._values(knobs))
             self._wander.go([_wander(knobs)])
-        path = _path(knobs)
-        if path != self._path and len(self._stems) == 1 and not self._fades:  # one change of path after the other
-            self._path, moved = path, True
-            self._stems.append(_Stem(self._make(path)))
+            self._wanted_path = _path(knobs)
+        if self._wanted_path != self._path and len(self._stems) == 1 and not self._fades:  # one change after the other
+            self._path, moved = self._wanted_path, True
+            self._stems.append(_Stem(self._make(self._path)))
             if self._segment:
                 self._stems[1].skip(self._at)
             self._turn = Ramp([0.0], self._steps)
@@ -132,7 +133,7 @@ class LatentSequence:
         self._past = np.concatenate([self._past, self._latents[:, here:here + count]], axis=1)
         self._past = self._past[:, max(0, self._past.shape[1] - self._left):]
         for ramp in (self._positions, self._wander, self._turn):
-            ramp.take(count)
+            ramp.skip(count)
         for stem in self._stems:
             stem.skip(count)
         if self._turn.at_rest:
@@ -155,7 +156,7 @@ class LatentSequence:
             columns.append(column)
         return np.concatenate(offsets, axis=1)
 
-    def _wanted(self, knobs: Knobs) -> Doubles:
+    def _values(self, knobs: Knobs) -> Doubles:
         """Every slider's value; sliders that only other models of a blend have are theirs."""
         return self._sliders.values(self._sliders.own(knobs.sliders))
 
