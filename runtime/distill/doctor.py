@@ -17,7 +17,8 @@ from .cuda import ADVICE
 from .errors import DeviceError, DistillError, FileError, InvalidValue
 
 _BASE = ("numpy", "onnxruntime", "soundfile", "soxr", "typer", "msgspec")
-_OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "sounddevice", "starlette", "uvicorn", "torch", "torchaudio", "onnx", "onnxscript")
+_OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "sounddevice", "starlette", "uvicorn", "torch", "torchaudio", "onnx",
+             "onnxscript")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon")
 _ENOUGH_MEMORY = 500e6  # bytes
 _ENOUGH_DISK = 200e6  # bytes
