@@ -20,9 +20,9 @@ is worse; with the decisions of one spectrogram applied to another, the two resu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from distill.spec import SpectrogramSpec
@@ -40,8 +40,7 @@ _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(Struct, frozen=True, eq=False):
     """Seeds of `frames` consecutive frames, in order, and the stretch of bands and bins that each of them owns.
 
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
