@@ -2,7 +2,7 @@
 
 What is heard is to be the corpus, not a biased sample of it. So each recording comes up once before one comes up
 again (drawn independently, two minutes of seven loops were up to 2 dB too loud or too soft), and a way does not always
-begin with an attack (ten seconds of piano notes that die away for twenty were 2.4 dB too loud).
+begin with an attack (takes of ten seconds out of piano notes that last fifteen were 3.6 dB too loud).
 """
 
 from __future__ import annotations
