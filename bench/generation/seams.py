@@ -45,4 +45,5 @@ def _sharpness(sound: Floats, start: int, step: int, sample_rate: int) -> NDArra
     close = (total[places + near] - total[places - near]) / near
     wide = (total[places + around] - total[places - around]) / around
     heard = wide > 1e-18
-    return 10 * np.log10(np.maximum(close[heard] / wide[heard], 1e-6))
+    result: NDArray[np.float64] = 10 * np.log10(np.maximum(close[heard] / wide[heard], 1e-6))
+    return result

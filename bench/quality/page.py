@@ -281,7 +281,7 @@ def _machine(results: Results) -> str:
 
 def _generation(folder: Path) -> str:
     page = folder / "generation.md"
-    return "[generation.md](generation.md)" if page.exists() else "`bench/generation.py` measures that"
+    return "[generation.md](generation.md)" if page.exists() else "`bench/generation` measures that"
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from distill.errors import InvalidValue
 from distill_train.schedule import Budget
 
 from . import public_vae, rave_v2
@@ -21,6 +22,11 @@ from .results import Training
 
 def check_peers(options: argparse.Namespace) -> None:
     """Raise what would otherwise be raised after minutes of training."""
+    peers = options.public_vae or options.rave
+    if peers and not (options.models or options.bundle):
+        raise InvalidValue("--public-vae and --rave need to know how long: give --models minutes=M, or a --bundle")
+    if options.peers_only and not peers:
+        raise InvalidValue("--peers-only is given without --public-vae or --rave: there is nothing to train")
     rave_v2.check(options.rave_python)
 
 

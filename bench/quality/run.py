@@ -109,10 +109,14 @@ def _models(categories: Categories, about: Mapping[str, str], budgets: Sequence[
             measure_models(category, label(budget), cases, systems, not options.no_pitch, tell), trainings)
         results.save(kept)
 
+    planned = []
     for division, existing in _divisions(categories, bool(budgets), options):
         name, cases = division.category, recordings(division, options.files, options.seconds)
         facts = {**division.facts(), "about": about[name], "seconds_each": options.seconds}
         results.check_models(name, facts, {(split, case.path.name) for split, case in cases})
+        planned.append((division, existing, cases, facts))
+    for division, existing, cases, facts in planned:
+        name = division.category
         results.models[name] = facts
         for budget in [existing.budget] if existing else budgets:
             trained = existing

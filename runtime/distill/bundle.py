@@ -6,10 +6,10 @@ import hashlib
 import io
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .errors import INCOMPATIBLE, BundleError, FileError, InvalidValue, NotFound
@@ -23,8 +23,7 @@ VARIANT_KEY = "distill.variant"
 _LARGEST = 2 << 30  # bytes; ONNX's own limit for one file
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A sidecar and where its files lie. Files are read and checked against the sidecar when asked for."""
 
     path: Path
@@ -53,7 +52,7 @@ class Bundle:
             raise BundleError(f"{self.path}: {role} cannot be read ({error})") from None
 
 
-class LoneDecoder(Bundle):
+class LoneDecoder(Bundle, frozen=True):
     """A `decoder.onnx` away from its folder; its sidecar travels inside it, all other files are absent."""
 
     def read(self, role: Role) -> bytes:

@@ -47,20 +47,18 @@ class Engine:
                 self._open(graph, where, "cpu", threads)
 
     def _open(self, graph: bytes, where: str, wanted: Literal["cpu", "cuda"], threads: int) -> None:
-        memory: Memory | None = None
         if _PROVIDERS[wanted] not in ort.get_available_providers():
             raise DeviceError(f"onnxruntime has no CUDA provider here; {ADVICE}")
-        if wanted == "cuda":
-            memory = Cuda()
+        memory: Memory | None = Cuda() if wanted == "cuda" else None
+        provider: Any = _PROVIDERS[wanted] if memory is None else (_PROVIDERS[wanted], dict(memory.options))
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.use_deterministic_compute = wanted == "cuda"
         try:
-            session = ort.InferenceSession(graph, options, providers=[(_PROVIDERS[wanted], dict(memory.options))]
-                                           if memory else [_PROVIDERS[wanted]],
-                                           enable_fallback=0)  # else it would go on, on the CPU, by itself
+            # without enable_fallback=0 onnxruntime would change to the CPU by itself, now or while it runs
+            session = ort.InferenceSession(graph, options, providers=[provider], enable_fallback=0)
         except Exception as error:
             if wanted == "cuda":
                 raise DeviceError(f"CUDA cannot be used: {_first_line(error)}") from None
@@ -94,7 +92,7 @@ class Engine:
         try:
             (result,) = self._session.run(None, {self.input_name: np.ascontiguousarray(array, np.float32)})
         except Exception as error:
-            raise BundleError(f"{self.where}: onnxruntime failed ({_first_line(error)})") from None
+            raise self._failure(error) from None
         if not np.isfinite(result).all():
             raise NumericError(f"{self.where}: the graph gave numbers that are not finite")
         return np.asarray(result, np.float32)
@@ -113,10 +111,15 @@ class Engine:
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()
         except Exception as error:
-            raise BundleError(f"{self.where}: onnxruntime failed ({_first_line(error)})") from None
+            raise self._failure(error) from None
         if not bool(memory.xp.all(memory.xp.isfinite(result))):
             raise NumericError(f"{self.where}: the graph gave numbers that are not finite")
         return result
+
+    def _failure(self, error: Exception) -> BundleError | DeviceError:
+        """What the failure of a run means: a graph that loaded fails for its own fault, or for the card's memory."""
+        kind = BundleError if self.memory is None else DeviceError
+        return kind(f"{self.where}: onnxruntime failed on {self.provider} ({_first_line(error)})")
 
 
 @cache

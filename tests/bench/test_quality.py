@@ -376,9 +376,11 @@ def test_each_run_leaves_alone_what_it_did_not_measure(tmp_path: Path, monkeypat
     assert isinstance(training := third[MODEL][-1], Training) and training.threads == 1
     text = (docs / "quality.md").read_text()
     assert "| distill model, 1 step |" in text and "| mended public scheme model, 1 step |" in text
-    with pytest.raises(SystemExit) as stopped:
-        main([*words, "--seconds", "0.2", "--models", "steps=1", "--peers-only", "--public-vae"])
-    assert stopped.value.code == 2
+    for more in (["--seconds", "0.2", "--models", "steps=1", "--peers-only", "--public-vae"], ["--rave"],
+                 ["--models", "steps=1", "--peers-only"]):
+        with pytest.raises(SystemExit) as stopped:
+            main([*words, *more])
+        assert stopped.value.code == 2
 
 
 def demo_files(count: int) -> list[Path]:

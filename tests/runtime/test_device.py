@@ -21,7 +21,8 @@ import pytest
 
 import distill
 from bench import gpu as bench
-from distill import engine
+from distill import doctor, engine
+from distill.cuda import Cuda
 
 Run = Callable[..., "CompletedProcess[str]"]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -234,8 +235,19 @@ def test_numbers_that_are_not_finite(tiny: Path, card: None) -> None:
     latents = np.full((1, gpu.latent_dim, 3), np.nan, np.float32)
     with pytest.raises(distill.NumericError):
         gpu._engine.run_in_place(latents, (1, 2, gpu.spec.n_mels, 3 * gpu.sidecar.latent.frames_per_latent))
-    with pytest.raises(distill.BundleError, match="onnxruntime failed"):
+    with pytest.raises(distill.DeviceError, match=f"onnxruntime failed on {CUDA}"):
         gpu._engine.run_in_place(np.zeros_like(latents), (1, 2, gpu.spec.n_mels, 1))
+
+
+def test_doctor_looks_at_the_gpu(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = doctor._gpu(str(tiny))
+    assert found.code == 0 and found.advice is None and CUDA in found.found
+    monkeypatch.setattr(engine, "Cuda", Cuda)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    (found,) = doctor._gpu(str(tiny))
+    assert found.code == 0 and found.advice is not None and "distill-audio[cupy]" in found.found
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
+    assert list(doctor._gpu(str(tiny))) == []
 
 
 def test_bench_compares(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch,

@@ -32,6 +32,16 @@ def test_axis_is_linear_then_logarithmic_and_covers_everything(spec: Spectrogram
 
 
 @pytest.mark.parametrize("spec", SPECS)
+def test_bands_are_triangles_between_their_neighbours(spec: SpectrogramSpec) -> None:
+    centres, bins = axis(spec).centres, np.arange(spec.n_bins)
+    spacing = np.maximum(1, np.diff(centres))
+    reach = np.concatenate([spacing[:1], spacing, spacing[-1:]])  # to the left of each band, and right of the last
+    expected = np.array([np.interp(bins, [c - left, c, c + right], [0, 1, 0])
+                         for c, left, right in zip(centres, reach[:-1], reach[1:], strict=True)])
+    np.testing.assert_allclose(axis(spec).filterbank, expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_sliced_product_is_the_plain_one(spec: SpectrogramSpec) -> None:
     power = np.random.default_rng(0).uniform(size=(7, spec.n_bins)).astype(np.float32)
     np.testing.assert_allclose(axis(spec).to_bands(power), power @ axis(spec).filterbank.T, rtol=1e-5)

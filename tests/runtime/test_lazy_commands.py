@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -31,6 +32,17 @@ def test_help_imports_no_command(run: Run) -> None:
     assert result.stdout.splitlines()[-1] == "[] []"
     for name in COMMANDS.table:
         assert f"  {name} " in result.stdout
+
+
+def test_generate_imports_only_the_mode_it_plays(tiny: Path, tmp_path: Path) -> None:
+    code = ("import sys, distill.cli\n"
+            "try: distill.cli.main(sys.argv[1:])\n"
+            "except SystemExit: pass\n"
+            "print([m for m in ('walk', 'segments', 'interpolate', 'vector')\n"
+            "       if f'distill.latents.{m}' in sys.modules])")
+    words = ["generate", str(tiny), "--seconds", "0.5", "-o", str(tmp_path / "x.wav")]
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "['walk']", result
 
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from distill.errors import InvalidValue
 
@@ -23,8 +24,7 @@ _PIPE_BYTES = 4096  # may wait for the player; Linux's usual 64 KiB are a third 
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, where the fcntl module does not name it
 
 
-@dataclass(frozen=True)
-class LiveFlags:
+class LiveFlags(Struct, frozen=True):
     """What was asked for."""
 
     control: str | None

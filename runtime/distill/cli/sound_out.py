@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from distill.errors import FileError, InvalidValue
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 _MOST_FILES, _MOST_JOBS = 10_000, 256
 
 
-@dataclass(frozen=True)
-class Sound:
+class Sound(Struct, frozen=True):
     """A sound to be made. pieces: [samples] or [channels, samples] at `sample_rate` Hz, made as they are taken."""
 
     pieces: Iterator[Array]
@@ -42,8 +42,7 @@ class Sound:
     prepare: Callable[[Callable[[float], None]], None] | None = None  # half of the work, done before the first piece
 
 
-@dataclass(frozen=True)
-class SoundOut:
+class SoundOut(Struct, frozen=True):
     """The options, as they were given. Raises InvalidValue for those that do not go together."""
 
     output: str | None

@@ -14,7 +14,7 @@ frames come at a time, as sums over the weights that are not zero.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ class Axis:
 
     centres:     [n_mels] float64, bins
     linear:      the last band (and bin) of the linear part: band i is bin i up to here
-    filterbank:  [n_mels, n_bins] float32, rows sum to one
     nearest_bin: [n_mels] int64, the bin nearest to each centre
     scale:       [n_mels] float64, bins that one unit of spectrogram channel 1 stands for
     """
@@ -40,7 +39,6 @@ class Axis:
     def __init__(self, spec: SpectrogramSpec) -> None:
         self.n_mels, self.n_bins = spec.n_mels, spec.n_bins
         self.centres, self.linear = band_centres(spec.n_mels, spec.n_bins)
-        self.filterbank = _triangles(self.centres, spec.n_bins)
         self.nearest_bin = np.rint(self.centres).astype(np.int64)
         self.scale = 1.0 + np.maximum(1.0, np.gradient(self.centres))
 
@@ -51,16 +49,24 @@ class Axis:
             np.float32
         )
 
-        self._slices: list[tuple[slice, slice, Floats]] = []
-        for start in range(0, spec.n_mels, _ROWS):
-            rows = self.filterbank[start : start + _ROWS]
-            used = np.flatnonzero(rows.any(axis=0))
-            bins = slice(int(used[0]), int(used[-1]) + 1)
-            self._slices.append((slice(start, start + len(rows)), bins, np.ascontiguousarray(rows[:, bins].T)))
+        self._slices = _triangles(self.centres, spec.n_bins)
+        places, weights = [], []  # of the weights that are not zero, band after band
+        for bands, bins, dense in self._slices:
+            band, place = dense.T.nonzero()
+            places.append(np.stack([band + bands.start, place + bins.start]))
+            weights.append(dense.T[band, place])
+        band, place = np.concatenate(places, axis=1)
+        above_linear = band >= self.linear
+        self._bin, self._weight = place[above_linear], np.concatenate(weights)[above_linear]
+        self._first = band[above_linear].searchsorted(np.arange(self.linear, spec.n_mels))
 
-        band, self._bin = np.nonzero(self.filterbank[self.linear :])
-        self._weight = self.filterbank[self.linear :][band, self._bin]
-        self._first = np.searchsorted(band, np.arange(spec.n_mels - self.linear))
+    @cached_property
+    def filterbank(self) -> Floats:
+        """[n_mels, n_bins], rows sum to one: the weights of all bands."""
+        result = np.zeros((self.n_mels, self.n_bins), np.float32)
+        for bands, bins, dense in self._slices:
+            result[bands, bins] = dense.T
+        return result
 
     def to_bands(self, values: Floats, out: Floats | None = None) -> Floats:
         """Weighted mean of `values` [frames, n_bins] (a power, say) under each band -> [frames, n_mels]."""
@@ -119,12 +125,21 @@ def band_centres(n_mels: int, n_bins: int) -> tuple[NDArray[np.float64], int]:
     return centres, corner
 
 
-def _triangles(centres: NDArray[np.float64], n_bins: int) -> Floats:
-    """Row-normalised triangles between neighbouring centres, [n_mels, n_bins]."""
+def _triangles(centres: NDArray[np.float64], n_bins: int) -> list[tuple[slice, slice, Floats]]:
+    """Row-normalised triangles between neighbouring centres, in slices: bands, bins, and weights [bins, bands]."""
     spacing = np.diff(centres)
-    left = np.maximum(1.0, np.concatenate([spacing[:1], spacing]))[:, None]
-    right = np.maximum(1.0, np.concatenate([spacing, spacing[-1:]]))[:, None]
-    distance = np.arange(n_bins)[None, :] - centres[:, None]
-    weights = np.maximum(0.0, 1.0 - np.where(distance <= 0, -distance / left, distance / right))
-    result: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return result
+    left = np.maximum(1.0, np.concatenate([spacing[:1], spacing]))
+    right = np.maximum(1.0, np.concatenate([spacing, spacing[-1:]]))
+    slices: list[tuple[slice, slice, Floats]] = []
+    for start in range(0, len(centres), _ROWS):
+        bands = slice(start, min(start + _ROWS, len(centres)))
+        middle = centres[bands]
+        low = max(0, math.ceil(middle[0] - left[start]))
+        bins = np.arange(low, min(n_bins, math.floor(middle[-1] + right[bands.stop - 1]) + 1))
+        distance = bins[:, None] - middle
+        weights = np.maximum(0.0, 1.0 - np.where(distance <= 0, -distance / left[bands], distance / right[bands]))
+        used = weights.any(axis=1).nonzero()[0]
+        weights, first = weights[used[0] : used[-1] + 1], low + int(used[0])
+        dense: Floats = (weights / weights.sum(axis=0)).astype(np.float32)
+        slices.append((bands, slice(first, first + len(dense)), dense))
+    return slices

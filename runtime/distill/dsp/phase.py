@@ -20,9 +20,9 @@ is worse; with the decisions of one spectrogram applied to another, the two resu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from distill.spec import SpectrogramSpec
@@ -40,8 +40,7 @@ _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(Struct, frozen=True, eq=False):
     """Seeds of `frames` consecutive frames, in order, and the stretch of bands and bins that each of them owns.
 
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
@@ -146,7 +145,7 @@ class PhaseIntegrator:
         growth *= self._slope / 2
         bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
         bend[0] = self._bend
-        np.add.accumulate(growth, axis=1, out=bend[1:])
+        _add_up(growth, bend[1:])
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
@@ -168,11 +167,11 @@ class PhaseIntegrator:
         parent[d.fresh] = 0
         step[d.fresh] = self._first_phase.take(d.band[d.fresh])
 
-        theta = np.empty(known + len(d.band))
-        theta[:known] = self._theta
+        theta = np.concatenate([self._theta, step])
         starts = d.first_seed.tolist()
         for low, high in zip(starts[:-1], starts[1:], strict=True):
-            np.add(theta.take(parent[low:high]), step[low:high], out=theta[known + low : known + high])
+            seeds = theta[known + low : known + high]
+            seeds += theta.take(parent[low:high])
 
         last = known + starts[m - 1]
         self._theta = theta[last - 1 :].copy()
@@ -187,3 +186,19 @@ class PhaseIntegrator:
         phase = bend[1:]
         phase += own.astype(np.float32).repeat(d.from_bin[1:] - d.from_bin[:-1]).reshape(m, n_bins)
         return phase
+
+
+def _add_up(rows: Floats, out: Floats) -> None:
+    """Running sums along the rows [m, n] into `out` [m, n].
+
+    In a running sum each addition waits for the one before. As the real and the imaginary part of one complex row, two
+    rows wait together.
+    """
+    pairs = len(rows) // 2
+    if pairs:
+        both = np.empty((pairs, rows.shape[1]), np.complex64)
+        both.real, both.imag = rows[: 2 * pairs : 2], rows[1::2]
+        np.add.accumulate(both, axis=1, out=both)
+        out[: 2 * pairs : 2], out[1::2] = both.real, both.imag
+    if len(rows) % 2:
+        np.add.accumulate(rows[-1:], axis=1, out=out[-1:])

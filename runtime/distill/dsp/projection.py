@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, overlapping, rfft, window
+from .stft import HopAdder, overlapping, quick_rfft, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -65,10 +65,10 @@ def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats |
     half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
     swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
     parts = overlapping(hops, frames, table.overlap)
-    np.multiply(parts[:, :half], table.analysis[half:], out=swapped[:, half:])
-    np.multiply(parts[:, half:], table.analysis[:half], out=swapped[:, :half])
+    np.multiply(parts[:, :half], table.quick_analysis[half:], out=swapped[:, half:])
+    np.multiply(parts[:, half:], table.quick_analysis[:half], out=swapped[:, :half])
     result = np.empty((frames, spec.n_bins), np.complex64)
-    rfft(swapped.reshape(frames, spec.n_fft), result)
+    quick_rfft(swapped.reshape(frames, spec.n_fft), result)
     return result
 
 

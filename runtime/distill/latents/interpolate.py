@@ -21,7 +21,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.errors import InvalidValue
 from distill.knobs import Knobs
 from distill.prior import Prior
 
@@ -145,9 +144,3 @@ def slerp(start: Array, end: Array, at: Array) -> Array:
     arc = (np.outer(first, np.sin((1 - at) * angle)) + np.outer(last, np.sin(at * angle))) / np.sin(angle)
     result: Array = (arc * ((1 - at) * lengths[0] + at * lengths[1])).astype(np.float32)
     return result
-
-
-def need_corpus(prior: Prior | None, knob: str) -> None:
-    """Raises InvalidValue where a knob asks for the stored corpus and there is none."""
-    if prior is None:
-        raise InvalidValue(f"{knob} needs the corpus as latents (prior.npz), which this model does not have")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from distill.prior import Prior
@@ -19,8 +18,7 @@ _APART_SECONDS = 0.06  # of two rises so near, the larger is the onset
 _NOTHING_DB = 60.0  # under a recording's loudest frame: where a sound comes from that was cut off at its very start
 
 
-@dataclass(frozen=True, eq=False)
-class Onsets:
+class Onsets(Struct, frozen=True, eq=False):
     """positions: int64 [onsets], latent frames in which a sound begins; room: int64 [onsets], latent frames from each
     until the level stirs again, or the recording ends."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from distill.prior import Prior
@@ -16,8 +15,7 @@ _ENOUGH = 65_536  # frames of a large corpus, evenly spaced, that statistics are
 _NEIGHBOURLY = 0.4  # of the whole variation: a small step, where no stored corpus says what one is
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Struct, frozen=True, eq=False):
     """Statistics of the latents that sound like the corpus.
 
     mean, std: float32 [latent_dim].
