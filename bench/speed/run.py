@@ -365,12 +365,20 @@ def _commands(bundle: Path, goals: list[str]) -> str:
 
 def _process(arguments: list[str]) -> tuple[float, float]:
     """Run to the end -> processor time in seconds, most memory in MB."""
-    child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    # through a small process: what a child held at its birth, a copy of its parent, counts as its own memory
+    result = subprocess.run([sys.executable, "-c", _METER, *arguments], capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed: {result.stderr}")
+    seconds, kilobytes = result.stdout.split()
+    return float(seconds), int(kilobytes) / 1024
+
+
+_METER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
 
 
 def _plot(model: Model) -> str:

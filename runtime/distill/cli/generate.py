@@ -1,6 +1,6 @@
 """`distill generate`: sound from a model, into files, down a pipe or from the loudspeaker."""
 
-from __future__ import annotations
+# Without the usual `from __future__ import annotations`: the text of so many flags takes milliseconds to evaluate.
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -133,7 +133,7 @@ def generate(
         print(json.dumps(facts, indent=1))
 
 
-def sound_of(voice: Model | Blend, knobs: Knobs, seconds: float | None, out: SoundOut,
+def sound_of(voice: "Model | Blend", knobs: "Knobs", seconds: float | None, out: SoundOut,
              live: LiveFlags | None = None) -> Sound:
     """What `knobs` mean, ready to be written, with the recipe in its comment. Raises InvalidValue now, not later."""
     from distill.provenance import Recipe
@@ -150,13 +150,13 @@ def sound_of(voice: Model | Blend, knobs: Knobs, seconds: float | None, out: Sou
     return Sound(pieces, voice.sample_rate, knobs.channels, knobs.seed, seconds, knobs.loop, voice.name, comment, facts)
 
 
-def _told(knobs: Knobs, randomize: bool) -> dict[str, Any]:
+def _told(knobs: "Knobs", randomize: bool) -> dict[str, Any]:
     """The knobs that all the files share."""
     each = {"seed", "sliders"} if randomize else {"seed"}
     return {key: value for key, value in asdict(knobs).items() if value is not None and key not in each}
 
 
-def _pieces(voice: Model | Blend, knobs: Knobs, seconds: float | None) -> Iterator[Array]:
+def _pieces(voice: "Model | Blend", knobs: "Knobs", seconds: float | None) -> Iterator["Array"]:
     from distill.render import blocks, render
 
     return blocks(render(voice, knobs, seconds), _BLOCK)
