@@ -37,6 +37,11 @@ def strokes(seconds: float = 1.0) -> NDArray[np.float32]:
     return (noise * np.exp(-(np.arange(len(noise)) % 6000) / 200)).astype(np.float32)
 
 
+def rain(seconds: float = 1.5) -> NDArray[np.float32]:
+    """Steady noise: no partials to keep apart, and no strokes either."""
+    return (0.1 * np.random.default_rng(1).standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
 def recordings(folder: Path, *sounds: NDArray[np.float32]) -> tuple[Recording, ...]:
     folder.mkdir(exist_ok=True)
     for index, sound in enumerate(sounds):
@@ -47,7 +52,10 @@ def recordings(folder: Path, *sounds: NDArray[np.float32]) -> tuple[Recording, .
 def test_partials_want_a_long_window_and_strokes_a_short_one(tmp_path: Path) -> None:
     long = choose_window(recordings(tmp_path / "a", chord(), chord(0.7)), RATE)
     short = choose_window(recordings(tmp_path / "b", strokes(), strokes(0.7)), RATE)
-    assert (long.n_fft, short.n_fft) == (2048, 1024)
+    steady = choose_window(recordings(tmp_path / "c", rain(), rain()), RATE)
+    assert (long.n_fft, short.n_fft, steady.n_fft) == (2048, 1024, 2048)
+    assert steady.growth < window.WORTH and steady.sounding > 1.2 * window.STEADY > 1.4 * short.sounding
+    assert "partials" in str(long) and "strokes" in str(short) and "steady" in str(steady)
     assert long.growth > window.WORTH * 1.1 and short.growth < window.WORTH / 1.1
     assert f"{long.growth:.2f}" in str(long) and "2048 samples" in str(long) and "1024 samples" in str(short)
 

@@ -10,7 +10,9 @@ which is the number of cells if all that sound are equally loud, and which grows
 (it is exp of the Renyi entropy of order 1/2; as a criterion for windows: Jaillet and Torresani, 2007). Transforms of
 two windows with the same overlap have the same number of cells in all.
 
-Sustained partials take twice as many cells in half the window, at worst; strokes take hardly more, or fewer.
+Sustained partials take twice as many cells in half the window, at worst; strokes take hardly more, or fewer. So does
+steady noise, which a short window gives nothing and a network twice as many numbers to learn. What tells strokes from
+it is the same ratio over time alone: in what share of an excerpt's frames its sound is.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from .corpus import Recording
 from .reader import read_mono
 
 WORTH = 1.3  # halving the window may cost this many times as many cells
+STEADY = 0.6  # what sounds in more than this share of its frames has no attacks to speak of
 EXCERPTS = 24  # looked at, of the whole corpus
 _SEARCHED_SECONDS = 4.0  # around each place, for its loudest sample
 _BEFORE_SECONDS, _EXCERPT_SECONDS = 0.2, 1.5
@@ -41,32 +44,43 @@ _HOPS = 4  # in a window
 class WindowChoice:
     """The window chosen, and why."""
 
-    n_fft: int  # samples
     growth: float  # cells of half the default window / cells of the default window
+    sounding: float  # share of the frames that sound
+
+    @property
+    def n_fft(self) -> int:
+        """Samples."""
+        default = SpectrogramSpec().n_fft
+        return default // 2 if self.growth < WORTH and self.sounding < STEADY else default
 
     def __str__(self) -> str:
         default = SpectrogramSpec().n_fft
-        what = "attacks, whose energy" if self.n_fft < default else "partials, which"
+        if self.n_fft < default:
+            what = "strokes"
+        else:
+            what = "partials" if self.growth >= WORTH else "steady sounds"
         return (
-            f"window: {self.n_fft} samples, for {what} would take {self.growth:.2f} times as many cells in "
-            f"{default // 2} samples as in {default} (up to {WORTH:.2f} the shorter window is worth it)"
+            f"window: {self.n_fft} samples, for {what}: {default // 2} instead of {default} would take "
+            f"{self.growth:.2f} times as many cells, and {self.sounding:.0%} of the time sounds (the shorter window is "
+            f"for strokes: under {WORTH:.2f} times, under {STEADY:.0%})"
         )
 
 
 def choose_window(recordings: Sequence[Recording], sample_rate: int) -> WindowChoice:
-    """The default window, or half of it where that spreads the corpus over hardly more cells.
+    """The default window, or half of it for a corpus of strokes.
 
     `sample_rate` is the model's. Raises FileError if a recording cannot be read any more.
     """
     long = SpectrogramSpec().n_fft
     excerpts = _excerpts(recordings, sample_rate)
     audible = max(float(np.abs(excerpt).max()) for excerpt in excerpts) * _AUDIBLE
-    growths = [
-        _cells(excerpt, long // 2) / _cells(excerpt, long)
-        for excerpt in excerpts if np.abs(excerpt).max() >= audible
-    ]
-    growth = float(np.exp(np.mean(np.log(growths))))
-    return WindowChoice(long // 2 if growth < WORTH else long, growth)
+    heard = [excerpt for excerpt in excerpts if np.abs(excerpt).max() >= audible]
+    growths, shares = [], []
+    for excerpt in heard:
+        short = _magnitude(excerpt, long // 2)
+        growths.append(_participation(short) / _participation(_magnitude(excerpt, long)))
+        shares.append(_participation(np.sqrt(np.square(short).sum(0))) / short.shape[1])
+    return WindowChoice(float(np.exp(np.mean(np.log(growths)))), float(np.median(shares)))
 
 
 def _excerpts(recordings: Sequence[Recording], sample_rate: int) -> list[NDArray[np.float32]]:
@@ -96,9 +110,14 @@ def _loud_moments(recording: Recording, count: int) -> list[NDArray[np.float32]]
     return found
 
 
-def _cells(samples: NDArray[np.float32], n_fft: int) -> float:
-    """The participation ratio of the transform's magnitudes."""
+def _magnitude(samples: NDArray[np.float32], n_fft: int) -> NDArray[np.float64]:
+    """[n_bins, frames], what is inaudible beside the loudest taken out."""
     spec = SpectrogramSpec(n_fft=n_fft, hop_length=n_fft // _HOPS, n_mels=16)
     magnitude = np.abs(stft(np.pad(samples, n_fft), spec)).astype(np.float64)
     magnitude[magnitude < magnitude.max() * _AUDIBLE] = 0
+    return magnitude
+
+
+def _participation(magnitude: NDArray[np.float64]) -> float:
+    """How many of the numbers count: as many as there are if all are alike, 1 if one stands out."""
     return float(magnitude.sum() ** 2 / np.square(magnitude).sum())
