@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bundle tiny schema bench-quality bench-speed bench-generation bench-interop clean
+.PHONY: demo test lint bundle tiny schema bench-quality bench-models bench-speed bench-generation bench-interop clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py $(DEMO)
@@ -28,10 +28,18 @@ tiny: $(STAMP)
 schema: $(STAMP)
 	$(BIN)/python -c "import json; from distill.sidecar import json_schema; print(json.dumps(json_schema(), indent=1))" > docs/sidecar.schema.json
 
+BENCH_EXTRA = $(BIN)/python -c "import torchcrepe" 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+
 # How much of a recording survives: build/quality/quality.md. QUALITY="--help" lists what it can do besides.
 bench-quality: $(STAMP)
-	$(BIN)/python -c "import torchcrepe" 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BENCH_EXTRA)
 	$(BIN)/python -m bench.quality $(QUALITY)
+
+# The same with trained models, beside a VAE on the public scheme and RAVE v2 that were trained for as long: an hour for
+# each category, on an idle machine. QUALITY='tonal=bells drums=kit --docs docs' chooses recordings and place.
+bench-models: $(STAMP)
+	$(BENCH_EXTRA)
+	$(BIN)/python -m bench.quality --skip-round-trip --models minutes=1 --models minutes=10 --public-vae --rave $(QUALITY)
 
 # Speed against other decoders: docs/speed.md and docs/speed.png. MODEL= is the bundle that is measured.
 MODEL ?= runtime/distill/models/vibraphone
@@ -39,9 +47,10 @@ PEERS := build/peers/venv
 bench-speed: $(STAMP) build/peers/rave_v2.onnx
 	$(BIN)/python -m bench.speed.run $(MODEL)
 
-# Does generated sound sound like the corpus, and is it more than a copy: a table on standard output.
+# Does generated sound sound like the corpus, and is it more than a copy: every figure beside what is wanted of it.
+# GENERATION="--docs docs" also writes the tables of docs/generation.md; "kit=recordings/kit" measures a model more.
 bench-generation: $(STAMP)
-	$(BIN)/python -m bench.generation $(MODEL) corpus/demo --sweep
+	$(BIN)/python -m bench.generation $(MODEL)=corpus/demo --sweep $(GENERATION)
 
 # The bundle's graphs in onnxruntime-node, onnxruntime-web and OpenVINO: docs/interop.md. Needs node and npm.
 bench-interop: $(STAMP) $(PEERS)/.installed build/interop/node_modules

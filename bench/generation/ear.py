@@ -51,7 +51,8 @@ class Ear:
         frames = np.lib.stride_tricks.sliding_window_view(audio, self.n_fft)[::self.hop]
         rows = [np.square(np.abs(np.fft.rfft(frames[i:i + 256] * self._window, axis=1))) @ self._bank.T
                 for i in range(0, len(frames), 256)]
-        return (10 * np.log10(np.maximum(np.concatenate(rows), 1e-14))).astype(np.float32)
+        result: Floats = (10 * np.log10(np.maximum(np.concatenate(rows), 1e-14))).astype(np.float32)
+        return result
 
     def hear(self, audio: Floats) -> Sound:
         """What is heard, silence before it included: a recording that begins with its attack has that attack."""

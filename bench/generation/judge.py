@@ -47,7 +47,8 @@ class Judge:
         self.baseline = self._halves()
 
     def project(self, sound: Sound) -> Floats:
-        return (sound.patches - self._mean) @ self._axes
+        result: Floats = (sound.patches - self._mean) @ self._axes
+        return result
 
     @staticmethod
     def _radius(parts: list[Sound], points: Floats) -> Floats:
@@ -93,7 +94,8 @@ class Judge:
 def distances(a: Floats, b: Floats) -> Floats:
     """[n, dim], [m, dim] -> [n, m], Euclidean."""
     squared = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(squared, 0))
+    result: Floats = np.sqrt(np.maximum(squared, 0))
+    return result
 
 
 def frechet(a: Floats, b: Floats) -> float:

@@ -40,7 +40,7 @@ def _measure(model: distill.Model, recordings: list[Floats], minutes: float, swe
     half = judge.baseline["frechet"]
 
     def put(name: str, values: Values, judged: bool = False) -> None:
-        found.rows[name] = {**values, "ratio": values["frechet"] / half}
+        found.rows[name] = {**{key: float(value) for key, value in values.items()}, "ratio": values["frechet"] / half}
         print(row(name, found.rows[name], judged), flush=True)
 
     chunking, latent = model.sidecar.chunking, model.sidecar.latent
@@ -65,7 +65,7 @@ def _measure(model: distill.Model, recordings: list[Floats], minutes: float, swe
 
 
 def _joined(recordings: list[Floats], clips: int, sample_rate: int) -> list[Floats]:
-    """The recordings in random orders, cut to the length of as many clips: what following them without a break costs."""
+    """The recordings in random orders, cut into as many clips: what following them without a break costs."""
     rng, size = np.random.default_rng(0), round(CLIP_SECONDS * sample_rate)
     parts: list[Floats] = []
     while sum(map(len, parts)) < clips * size:

@@ -2,8 +2,9 @@
 
 The second difference of the samples hardly sees tones, and sees every step or kink. Its energy within 5 ms of a place
 is set in relation to that of the 40 ms around it, so that loud and soft passages count alike; the figure is the mean of
-that relation, in dB, over the places where chunks meet, minus the mean over places inside chunks: where latent frames meet too, for synthesis is a little sharper at the centres of its
-frames than between them. Attacks lie at both by chance, so the figure has an error, which is given beside it.
+that relation, in dB, over the places where chunks meet, minus the mean over places inside chunks: where latent frames
+meet too, for synthesis is a little sharper at the centres of its frames than between them. Attacks lie at both by
+chance, so the figure has an error, which is given beside it.
 """
 
 from __future__ import annotations
@@ -44,4 +45,5 @@ def _sharpness(sound: Floats, start: int, step: int, sample_rate: int) -> NDArra
     close = (total[places + near] - total[places - near]) / near
     wide = (total[places + around] - total[places - around]) / around
     heard = wide > 1e-18
-    return 10 * np.log10(np.maximum(close[heard] / wide[heard], 1e-6))
+    result: NDArray[np.float64] = 10 * np.log10(np.maximum(close[heard] / wide[heard], 1e-6))
+    return result

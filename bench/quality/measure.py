@@ -27,9 +27,9 @@ class Column:
     key: str
     heading: str
     digits: int
-    best: str  # "low" | "high"
+    best: str  # "low" | "high" | "near 1"
     definition: str
-    compute: Callable[[Floats, Floats], float] | None = None  # None: by the pitch tracker
+    compute: Callable[[Floats, Floats], float] | None = None  # None: by the pitch tracker, or by the clock
     absolute: bool = False  # the mean is that of the values without their sign
 
 
@@ -54,6 +54,10 @@ COLUMNS = (
            "weighted argmax) finds voiced (periodicity over .5) in both, the share within 50 cents of each other. "
            "Left out where the original has fewer than ten voiced frames."),
     Column("voicing", "voicing", 3, "high", "The share of frames that it finds voiced in both or in neither."),
+    Column("peak", "peak ratio", 2, "near 1", "The largest absolute sample over the original's: does an attack "
+           "overshoot?", metrics.peak_ratio),
+    Column("cost", "cost", 1, "low", "CPU time of decoding and synthesis as a multiple of that of `distill.synthesize` "
+           "(`fast`) for the same recording in the same run."),
 )
 
 

@@ -1,34 +1,37 @@
-"""A trained model between analysis and synthesis, exported and run by the runtime, on files that it was trained on
-and on files that were held out."""
+"""A trained model between analysis and synthesis, on files that it was trained on and on files that were held out.
+
+Ours is trained and exported by its own commands and run by the runtime; the systems of others are trained here, on the
+same division of the corpus.
+"""
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 import distill
 from distill.errors import InvalidValue
-from distill_train.audio import resample
 from distill_train.checkpoint import Checkpoint, load_checkpoint
-from distill_train.reader import read_mono
+from distill_train.schedule import Budget
 
+from .division import SEED, Division
 from .measure import Yardstick
-from .recordings import SAMPLE_RATE, Recording, by_content, load, spread
-from .results import Row
+from .recordings import SAMPLE_RATE, Recording, load, spread
+from .results import MODEL, NO_MODEL, Row, Training
 from .schemes import Ours, Scheme
 
 Floats = NDArray[np.float32]
 Tell = Callable[[str], None]
-SEED = 1
+Cases = Sequence[tuple[str, Recording]]  # split, recording
 
 
 class System(Protocol):
@@ -41,7 +44,7 @@ class System(Protocol):
     def numbers_per_second(self) -> float: ...
 
     def reconstruct(self, recording: Recording) -> tuple[Floats, float]:
-        """A sound as long as the recording, and the CPU seconds that synthesis took."""
+        """A sound as long as the recording, and the CPU seconds that decoding and synthesis took."""
         ...
 
 
@@ -61,7 +64,7 @@ class Trip:
 class Bundle:
     """A bundle, as anyone would use it: encode, then synthesize."""
 
-    name = "distill model"
+    name = MODEL
 
     def __init__(self, path: Path) -> None:
         self.model = distill.load(path, device="cpu")
@@ -83,104 +86,85 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run, its bundle, and the files that its manifest names, as they lie here: (path, held out)."""
+    """A run of ours and its bundle."""
 
-    category: str
     checkpoint: Checkpoint
     bundle: Path
-    files: tuple[tuple[Path, bool], ...]
+    threads: int  # of its training
 
-    def paths(self, held_out: bool) -> list[Path]:
-        return sorted(path for path, out in self.files if out == held_out)
+    @property
+    def budget(self) -> Budget:
+        return self.checkpoint.budget
 
-    def facts(self) -> dict[str, Any]:
+    def systems(self) -> list[System]:
+        """The bundle, and the round trip of its own spectrograms, floor included."""
+        bundle = Bundle(self.bundle)
+        return [Trip(Ours("balanced", spec=bundle.model.spec), NO_MODEL), bundle]
+
+    def training(self, category: str) -> Training:
         """What the page says about it."""
-        ck = self.checkpoint
-        return {
-            "minutes": round(ck.elapsed_seconds / 60, 2), "steps": ck.steps, "seed": ck.seed,
-            "training": len(self.paths(False)), "held_out": len(self.paths(True)),
-            "seconds": round(sum(f.seconds for f in ck.corpus)), "bands": ck.spec.n_mels, "n_fft": ck.spec.n_fft,
-            "latent_dim": ck.network.latent_dim, "copies": len(ck.recipe.pitches) - 1,
-            "mbytes": round((self.bundle / "decoder.onnx").stat().st_size / 1e6, 1),
-        }
+        ck, size = self.checkpoint, (self.bundle / "decoder.onnx").stat().st_size / 1e6
+        return Training(category, label(self.budget), MODEL, ck.steps, ck.elapsed_seconds, "wall", self.threads,
+                        f"{ck.spec.n_mels} bands, n_fft {ck.spec.n_fft}, {ck.network.latent_dim} latent dimensions, "
+                        f"a decoder of {size:.1f} MB")
 
 
-def parse_budget(word: str) -> tuple[str, str]:
-    """"minutes=1" -> ("--minutes", "1"); "steps=300" -> ("--steps", "300"). Raises InvalidValue."""
+def parse_budget(word: str) -> Budget:
+    """"minutes=1" or "steps=300". Raises InvalidValue."""
     unit, _, amount = word.partition("=")
-    if unit not in ("minutes", "steps") or not amount.replace(".", "", 1).isdigit() or float(amount) <= 0:
+    points = 1 if unit == "minutes" else 0
+    if unit not in ("minutes", "steps") or not amount.replace(".", "", points).isdigit() or not float(amount):
         raise InvalidValue(f"models is {word!r}; it must be minutes=M or steps=N, such as minutes=1")
-    return f"--{unit}", amount
+    return Budget(seconds=60 * float(amount)) if unit == "minutes" else Budget(steps=int(amount))
 
 
-def train_and_export(category: str, folders: Sequence[Path], budget: str, work: Path, threads: int) -> Trained:
-    """Train on the folders with `distill-train`, export with `distill-export`, each as a user would call it."""
-    run, bundle = work / category / "run", work / category / "bundle"
-    corpus = folders[0] if len(folders) == 1 else _linked(folders, work / category / "corpus")
-    _command("distill-train", corpus, "-o", run, *parse_budget(budget), "--seed", SEED, "--threads", threads,
+def label(budget: Budget) -> str:
+    """"1 minute", "2.5 minutes", "300 steps"."""
+    unit = "step" if budget.steps is not None else "minute"
+    amount = budget.steps if budget.steps is not None else (budget.seconds or 0) / 60
+    return f"{amount:g} {unit}{'' if amount == 1 else 's'}"
+
+
+def train_and_export(division: Division, budget: Budget, work: Path, threads: int) -> Trained:
+    """Train with `distill-train`, export with `distill-export`, each as a user would call it."""
+    place = work / division.category / label(budget).replace(" ", "-")
+    run, bundle = place / "run", place / "bundle"
+    limit = ("--steps", budget.steps) if budget.steps is not None else ("--minutes", (budget.seconds or 0) / 60)
+    _command("distill-train", division.corpus(place), "-o", run, *limit, "--seed", SEED, "--threads", threads,
              "--device", "cpu", "--force")
-    _command("distill-export", run, "-o", bundle, "--name", category, "--force")
-    return known({category: folders}, run, bundle)
+    _command("distill-export", run, "-o", bundle, "--name", division.category, "--force")
+    return Trained(load_checkpoint(run), bundle, threads)
 
 
-def known(categories: Mapping[str, Sequence[Path]], run: Path, bundle: Path) -> Trained:
-    """A run and a bundle that exist already. Its recordings are found among the categories' files by their content.
-
-    Raises InvalidValue if one of them is not there, NotFound and BundleError for what is no run or no bundle.
-    """
-    checkpoint, present = load_checkpoint(run), by_content(categories)
-    missing = [file.name for file in checkpoint.corpus if file.sha256 not in present]
-    if missing:
-        raise InvalidValue(f"{run}: {len(missing)} of its {len(checkpoint.corpus)} recordings, {missing[0]!r} among "
-                           "them, are in no folder given; name the corpus it was trained on as NAME=FOLDER")
-    found = [(*present[file.sha256], file.held_out) for file in checkpoint.corpus]
-    return Trained(found[0][0], checkpoint, bundle, tuple((path, out) for _, path, out in found))
-
-
-def recordings(trained: Trained, files: int, seconds: float) -> list[tuple[str, Recording]]:
+def recordings(division: Division, files: int, seconds: float) -> Cases:
     """What to measure on: up to `files` training files and as many held-out ones, each with its split."""
     return [(split, found) for split, held_out in (("training", False), ("held out", True))
-            for path in spread(trained.paths(held_out), files) if (found := load(path, seconds)) is not None]
+            for path in spread(division.paths(held_out), files) if (found := load(path, seconds)) is not None]
 
 
-def measure_models(category: str, cases: Sequence[tuple[str, Recording]], systems: Sequence[System], pitch: bool,
+def measure_models(category: str, budget: str, cases: Cases, systems: Sequence[System], pitch: bool,
                    tell: Tell) -> list[Row]:
     """A row for each of the `recordings` and each system."""
+    clock = Trip(Ours("fast"), "clock")
+    for system in [clock, *systems]:
+        system.reconstruct(cases[0][1])  # fills caches and tables
     rows = []
     for split, recording in cases:
-        tell(f"models: {category}, {split}: {recording.path.name}")
+        tell(f"models: {category}, {budget}, {split}: {recording.path.name}")
         yardstick = Yardstick(recording, pitch)
+        _, unit = clock.reconstruct(recording)
         for system in systems:
             sound, cost = system.reconstruct(recording)
+            values = {**yardstick.measure(sound), "cost": cost / unit}
             rows.append(Row(part="models", category=category, split=split, system=system.name,
                             file=recording.path.name, numbers_per_second=system.numbers_per_second,
-                            cpu_ms_per_second=1000 * cost / recording.seconds, values=yardstick.measure(sound)))
+                            cpu_ms_per_second=1000 * cost / recording.seconds, values=values, budget=budget))
     return rows
-
-
-def training_sounds(trained: Trained) -> list[Floats]:
-    """The whole of every training file at its own level, mono, at SAMPLE_RATE: for the systems of others."""
-    sounds = [read_mono(path) for path in trained.paths(False)]
-    return [resample(sound, rate, SAMPLE_RATE) for sound, rate in sounds]
-
-
-def own_systems(trained: Trained) -> list[System]:
-    """The bundle, and the round trip of its own spectrograms, floor included."""
-    bundle = Bundle(trained.bundle)
-    return [Trip(Ours("balanced", spec=bundle.model.spec), "distill, no model"), bundle]
-
-
-def _linked(folders: Sequence[Path], corpus: Path) -> Path:
-    """One folder with a link to each: `distill-train` takes one and follows links."""
-    shutil.rmtree(corpus, ignore_errors=True)
-    corpus.mkdir(parents=True)
-    for number, folder in enumerate(folders, 1):
-        (corpus / f"{number}-{folder.name}").symlink_to(folder.resolve(), target_is_directory=True)
-    return corpus
 
 
 def _command(program: str, *words: object) -> None:
     """Run one of our commands beside this Python; what it has to say goes to the terminal."""
-    done = subprocess.run([str(Path(sys.executable).parent / program), *map(str, words)], check=False)
+    plain = {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    done = subprocess.run([str(Path(sys.executable).parent / program), *map(str, words)], check=False, env=plain)
     if done.returncode:
         sys.exit(done.returncode)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from distill.errors import FileError
 
+from . import aims
 from .measure import COLUMNS, Column, Values
-from .results import Results, Row, category_means, means, systems
+from .results import Results, Row, Training, category_means, means, systems
 from .round_trip import SHAPES
 
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
@@ -25,10 +26,10 @@ _SHORT = ("distill balanced, 384 bands", "public scheme, 128 bands", "public sch
 _INTRODUCTION = """\
 # How much of a recording survives
 
-Written by `python -m bench.quality` (`make bench-quality`) out of what it measured; do not edit it by hand. Recordings
-are taken at their own level, mixed to mono and resampled to 48 kHz; of each, the first seconds only. Figures are means
-over the recordings of a category. How good *generated* sound is, rather than a recording given back, is another
-question: {generation}.
+Written by `python -m bench.quality` (`make bench-quality`; `make bench-models` for the models) out of what it measured;
+do not edit it by hand. Recordings are taken at their own level, mixed to mono and resampled to 48 kHz; of each, the
+first seconds only. Figures are means over the recordings of a category. How good *generated* sound is, rather than a
+recording given back, is another question: {generation}.
 """
 
 _SCHEMES = """\
@@ -56,11 +57,26 @@ multiple of that of `{BASELINE}`, all in the same run. The best figure of a colu
 _MODELS = """\
 ## With a trained model between
 
-Trained with `distill-train`, exported with `distill-export`, run by the runtime:
-`model.synthesize(model.encode(audio, 48000))`, quality `balanced`. What is held out was never trained on, nor any copy
-of it; the split is by recording. *no model* is the round trip of the same recordings, the ceiling of the model on it.
-Times are on the clock: what else the machine did meanwhile cost steps.
+What is held out was never trained on, nor any copy of it; the split is by recording and the same for all. *no model*
+is the round trip of the same recordings: the ceiling of the models on it. Cost is what decoding and synthesis take as
+a multiple of `distill.synthesize` at `fast`. The best figure of a budget is bold.
+
+* **distill model**: trained with `distill-train`, exported with `distill-export`, run by the runtime:
+  `model.synthesize(model.encode(audio, 48000))`, quality `balanced`. Its time is that of a clock on the wall, so what
+  else the machine did meanwhile cost it steps; making spectrograms of the copies is part of it.
+* **public scheme model**: the network class, copies, batches, optimiser and schedule of ours on the public scheme (128
+  bands, z-scored, L1 of both channels, random start, linear end), its spectrograms made before its clock started.
+  Played through the scheme's own way back and, *mended*, through the better one.
+* **RAVE v2**: the networks, distances and optimiser of `acids-rave` 2.3.1 in its configuration v2, first phase (its
+  discriminator begins at a million steps), batches of 4 crops of 32768 samples rather than 8 of 131072, which would
+  leave it a handful of steps.
+
+The time of the others is processor time, which other work on the machine does not rob: for each minute of ours, as many
+minutes of it as ours has threads, all on one thread, where nothing is lost in waiting for another. Both are in their
+favour.
 """
+_MODEL_KEYS = ("lsd", "sc", "log_l1", "attack", "flux", "level", "pitch", "voicing", "peak", "cost")
+_AIMED = "How `distill model` stands to what was aimed at:"
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -106,33 +122,39 @@ def table(rows: Sequence[Row], keys: Sequence[str] | None = None, first: str = "
     """Markdown: one line a system, means over `rows`; the best figure of a column is bold, ceilings apart."""
     names = systems(rows)
     values = {name: means([row for row in rows if row.system == name]) for name in names}
-    return _table(values, [c for c in COLUMNS if _shown(c, keys, list(values.values()))], first)
+    return _table(values, _columns(keys, list(values.values())), first)
 
 
 def _table(values: dict[str, Values], columns: Sequence[Column], first: str,
-           extra: dict[str, list[str]] | None = None) -> list[str]:
+           extra: dict[str, list[str]] | None = None, budgets: Mapping[str, str] | None = None) -> list[str]:
+    """budgets: that of each line; lines compete with those of the same budget only."""
     heads = [c.heading for c in columns] + (extra or {}).get("", [])
     lines = [f"| {first} | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
-    rivals = {name: figures for name, figures in values.items() if "ceiling" not in name and "no model" not in name}
-    best = {c.key: _best(c, [figures[c.key] for figures in rivals.values()]) for c in columns}
+    league = {name: (budgets or {}).get(name, "") for name in values
+              if "ceiling" not in name and "no model" not in name}
     for name, figures in values.items():
         cells = []
         for column in columns:
             cell = _cell(figures[column.key], column.digits)
-            bold = name in rivals and cell != _NONE and cell == _cell(best[column.key], column.digits)
+            rivals = [values[other][column.key] for other in league if league[other] == league.get(name)]
+            bold = cell != _NONE and cell == _cell(_best(column, rivals), column.digits)
             cells.append(f"**{cell}**" if bold else cell)
         lines.append(f"| {name} | " + " | ".join(cells + (extra or {}).get(name, [])) + " |")
     return lines
 
 
-def _shown(column: Column, keys: Sequence[str] | None, values: Sequence[Values]) -> bool:
-    return (keys is None or column.key in keys) and any(math.isfinite(v[column.key]) for v in values)
+def _columns(keys: Sequence[str] | None, values: Sequence[Values]) -> list[Column]:
+    """Those asked for that have a figure at all."""
+    return [column for column in COLUMNS if (keys is None or column.key in keys)
+            and any(math.isfinite(figures[column.key]) for figures in values)]
 
 
 def _best(column: Column, values: Sequence[float]) -> float:
     known = [v for v in values if math.isfinite(v)]
     if not known:
         return math.nan
+    if column.best == "near 1":
+        return min(known, key=lambda value: abs(math.log(max(value, 1e-9))))
     return min(known) if column.best == "low" else max(known)
 
 
@@ -204,20 +226,50 @@ def _shapes(results: Results) -> str:
 def _models(results: Results) -> str:
     lines = [_MODELS.rstrip("\n")]
     for category, facts in results.models.items():
-        threads = f"{facts['threads']} CPU thread{'s' if facts['threads'] > 1 else ''}"
+        rows = sorted((row for row in results.rows if (row.part, row.category) == ("models", category)), key=_place)
         lines += ["", f"### {category}", "",
-                  f"{facts['about']}. {facts['minutes']:g} minutes on {threads}, {facts['steps']} steps, on "
-                  f"{facts['training']} recordings with {facts['copies']} copies of each at other pitches; "
-                  f"{facts['held_out']} held out; {facts['seconds']} seconds in all. {facts['bands']} bands, n_fft "
-                  f"{facts['n_fft']}, {facts['latent_dim']} latent dimensions, a decoder of {facts['mbytes']} MB."]
+                  f"{facts['about']}. {facts['training']} recordings to train on, with {facts['copies']} copies of "
+                  f"each at other pitches, and {facts['held_out']} held out; {facts['seconds']} seconds in all. The "
+                  f"first {facts['seconds_each']:g} seconds of each are measured."]
         for split in ("held out", "training"):
-            rows = results.of("models", category, split)
-            if rows:
-                count = len({row.file for row in rows})
+            own = [row for row in rows if row.split == split]
+            if own:
+                count = len({row.file for row in own})
                 lines += ["", f"{split.capitalize()} ({count} recording{'s' if count != 1 else ''}):", "",
-                          *table(rows, first="system")]
-        lines += [f"\n{note}" for note in facts.get("notes", [])]
+                          *models_table(own)]
+        if aimed := aims.table(category, rows):
+            lines += ["", _AIMED, "", *aimed]
+        trainings = sorted((t for t in results.trainings if t.category == category), key=_place)
+        lines += ["", "| trained | steps | time | threads | |", "|---|---|---|---|---|", *map(_training, trainings)]
     return "\n".join(lines)
+
+
+def models_table(rows: Sequence[Row]) -> list[str]:
+    """Markdown: a line for each system and budget. Round trips whose figures do not depend on it have one line."""
+    columns = _columns(_MODEL_KEYS, [means(rows)])
+    values: dict[str, Values] = {}
+    budgets: dict[str, str] = {}
+    for system in systems(rows):
+        own = {row.budget: means([r for r in rows if (r.system, r.budget) == (system, row.budget)])
+               for row in rows if row.system == system}
+        looks = {tuple(_cell(figures[c.key], c.digits) for c in columns if c.key != "cost") for figures in own.values()}
+        for budget, figures in own.items():
+            name = system if "no model" in system and len(looks) == 1 else f"{system}, {budget}"
+            values[name], budgets[name] = figures, budget
+    return _table(values, columns, "system", budgets=budgets)
+
+
+def _place(item: Row | Training) -> tuple[int, bool, str, float]:
+    """Where a line stands: systems that share a scheme together, its round trip first, budgets by size."""
+    amount, unit = item.budget.split(" ", 1)
+    schemes = ("distill", "public", "mended", "RAVE")
+    return schemes.index(item.system.split()[0].rstrip(",")), "no model" not in item.system, unit, float(amount)
+
+
+def _training(training: Training) -> str:
+    clock = "" if training.clock == "wall" else " of processor time"
+    return (f"| {training.system}, {training.budget} | {training.steps} | {training.seconds / 60:.1f} min{clock} | "
+            f"{training.threads} | {training.about} |")
 
 
 def _machine(results: Results) -> str:
@@ -229,7 +281,7 @@ def _machine(results: Results) -> str:
 
 def _generation(folder: Path) -> str:
     page = folder / "generation.md"
-    return "[generation.md](generation.md)" if page.exists() else "`bench/generation.py` measures that"
+    return "[generation.md](generation.md)" if page.exists() else "`bench/generation` measures that"
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 The network class, the copies at other pitches, the batches, the optimiser and the schedule are ours. The rest is the
 public way: both channels z-scored, the plain L1 of both plus a KL divergence, a random start. Its activations at the
 end of the decoder (Softplus and Tanh on z-scored targets, which put most of them out of reach) are left out, which is
-in its favour.
+in its favour. What it decodes is played twice: through the scheme's own way back, and through the mended one.
 """
 
 from __future__ import annotations
@@ -11,30 +11,31 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distill.spec import SpectrogramSpec
 from distill_train.audio import PITCH_RATIOS, change_pitch
-from distill_train.checkpoint import Checkpoint
-from distill_train.config import NetworkConfig
+from distill_train.config import NetworkConfig, Recipe, network_config
 from distill_train.crops import CropSampler
+from distill_train.device import choose_precision
 from distill_train.loss import sample_latents
 from distill_train.network import Decoder, Encoder
-from distill_train.schedule import kl_weight, learning_rate
+from distill_train.options import DEFAULT_SIZE
+from distill_train.plan import choose_recipe
+from distill_train.schedule import Budget, kl_weight, learning_rate
 from distill_train.statistics import Statistics, measure
 
 from .models import Trip
-from .public_scheme import HOP, PublicScheme
+from .public_scheme import HOP, N_FFT, PublicScheme
 from .recordings import SAMPLE_RATE, Recording
 
 Floats = NDArray[np.float32]
 
 N_MELS = 128
-NOTE = ("*Public scheme model*: our network class, copies, batches and schedule on the public scheme (128 bands, "
-        "z-scored, L1 of both channels, random start, linear end), for the same time, its spectrograms made before the "
-        "clock started, played through the mended way back.")
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,25 @@ class Source:
         return self.array[start:stop]
 
 
+class Learnt(NamedTuple):
+    """What training made, and what it took."""
+
+    encoder: Encoder
+    decoder: Decoder
+    statistics: Statistics
+    steps: int
+    seconds: float  # of processor time
+
+
 class PublicVae:
-    """Trained networks between the public scheme's analysis and synthesis."""
+    """Trained networks between the public scheme's analysis and synthesis. mended: by which way back."""
 
-    name = "public scheme model"
-
-    def __init__(self, encoder: Encoder, decoder: Decoder, statistics: Statistics, steps: int) -> None:
-        self.steps = steps
-        self._encoder, self._decoder, self._statistics = encoder.eval(), decoder.eval(), statistics
-        self._scheme = PublicScheme(N_MELS, mended=True)
-        config = encoder.config
+    def __init__(self, learnt: Learnt, mended: bool) -> None:
+        self.name = f"{'mended ' if mended else ''}public scheme model"
+        self._encoder, self._decoder = learnt.encoder.eval(), learnt.decoder.eval()
+        self._statistics = learnt.statistics
+        config = learnt.encoder.config
+        self._scheme = PublicScheme(config.n_mels, mended)
         self.numbers_per_second = config.latent_dim * SAMPLE_RATE / HOP / config.frames_per_latent
 
     @torch.inference_mode()
@@ -77,15 +87,27 @@ class PublicVae:
         return sound, time.process_time() - start
 
 
-def trip() -> Trip:
-    """The representation alone, on the way back that the model has too."""
-    return Trip(PublicScheme(N_MELS, mended=True), "public scheme, no model")
+def trip(mended: bool) -> Trip:
+    """The representation alone, on a way back that the model has too."""
+    return Trip(PublicScheme(N_MELS, mended), f"{'mended ' if mended else ''}public scheme, no model")
 
 
-def train(sounds: Sequence[Floats], ours: Checkpoint, seconds: float, n_mels: int = N_MELS) -> PublicVae:
-    """Train on `sounds` (mono, at SAMPLE_RATE) for `seconds`, with the recipe and the seed of `ours`."""
-    recipe = replace(ours.recipe, level_jitter_db=0.0)  # a gain in dB means nothing to ln(1 + power)
-    scheme = PublicScheme(n_mels)
+def plan(pitches: tuple[str, ...]) -> tuple[Recipe, NetworkConfig]:
+    """What ours would be trained with by default on a spectrogram of these bands and this hop."""
+    spec = SpectrogramSpec(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+    precision = choose_precision("auto", torch.device("cpu"))
+    network = network_config(DEFAULT_SIZE, spec)
+    return choose_recipe(network.frames_per_latent, pitches, precision), network
+
+
+def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed: int, budget: Budget,
+          processors: int) -> Learnt:
+    """Train on `sounds` (mono, at SAMPLE_RATE).
+
+    A budget of seconds is one of `processors` times as much processor time; torch is expected to be on one thread.
+    """
+    recipe = replace(recipe, level_jitter_db=0.0)  # a gain in dB means nothing to ln(1 + power)
+    scheme = PublicScheme(network.n_mels)
     least = recipe.crop_frames * HOP
     sources = [
         Source(_frames(scheme, np.pad(copy, (0, max(0, least - len(copy))))))
@@ -93,31 +115,30 @@ def train(sounds: Sequence[Floats], ours: Checkpoint, seconds: float, n_mels: in
     ]
     statistics = measure(source.array for source in sources)
     sampler = CropSampler(sources, statistics, recipe, floor_db=-np.inf)
-    network = ours.network
-    config = NetworkConfig(n_mels=n_mels, latent_dim=network.latent_dim, width=network.width, blocks=network.blocks,
-                           frames_per_latent=network.frames_per_latent)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(ours.seed)
-        encoder, decoder = Encoder(config), Decoder(config)
-    generator = torch.Generator().manual_seed(ours.seed)
+        torch.manual_seed(seed)
+        encoder, decoder = Encoder(network), Decoder(network)
+    generator = torch.Generator().manual_seed(seed)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.98),
                                   weight_decay=recipe.weight_decay, fused=True)
-    began, step = time.monotonic(), 0
-    while (used := (time.monotonic() - began) / seconds) < 1:
+    began, step = time.process_time(), 0
+    while (used := budget.used(step, (time.process_time() - began) / processors)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, used)
         target = sampler.batch(generator)
-        mean, logvar = encoder(target)
-        latents, logvar = sample_latents(mean, logvar, torch.randn(mean.shape, generator=generator))
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+            mean, logvar = (part.float() for part in encoder(target))
+            latents, logvar = sample_latents(mean, logvar, torch.randn(mean.shape, generator=generator))
+            made = decoder(latents).float()
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
-        loss = (decoder(latents) - target).abs().mean((0, 2, 3)).sum() + kl_weight(recipe, step) * divergence
+        loss = (made - target).abs().mean((0, 2, 3)).sum() + kl_weight(recipe, step) * divergence
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
         optimizer.step()
         step += 1
-    return PublicVae(encoder, decoder, statistics, step)
+    return Learnt(encoder, decoder, statistics, step, time.process_time() - began)
 
 
 def _frames(scheme: PublicScheme, sound: Floats) -> Floats:

@@ -1,9 +1,10 @@
-"""Train RAVE v2 for so many seconds and let it give recordings back. Run by a Python that has acids-rave and torch:
+"""Train RAVE v2 for so long and let it give recordings back. Run by a Python that has acids-rave and torch:
 
     python rave_worker.py JOB.npz RESULT.npz
 
-JOB holds `seconds`, `threads`, `sample_rate`, the training sounds `train_0`, `train_1` ... and the recordings `case_0`
-..., float32 [samples]. RESULT gets `steps`, and `case_i` and `cpu_i` (seconds of decoding) for each recording.
+JOB holds `seconds` of processor time and `steps` (whichever is used up first ends the training), `sample_rate`, the
+training sounds `train_0`, `train_1` ... and the recordings `case_0` ..., float32 [samples]. RESULT gets the `steps` and
+`seconds` that training took, and `case_i` and `cpu_i` (seconds of decoding) for each recording. All on one thread.
 
 The networks, the distances and the optimiser are the package's own, with its configuration v2, in the first phase of
 its training (no discriminator, which begins at a million steps). Crops and batches are smaller than its default of
@@ -34,14 +35,15 @@ MULTIPLE = 2_048  # samples in a latent frame
 
 def main(job: str, result: str) -> None:
     given = np.load(job)
-    torch.set_num_threads(int(given["threads"]))
+    torch.set_num_threads(1)
     torch.manual_seed(1)
     np.random.seed(1)  # random_phase_mangle draws from there
     model = build(int(given["sample_rate"]))
     sounds = [given[name] for name in given.files if name.startswith("train_")]
-    steps = train(model, sounds, float(given["seconds"]), int(given["sample_rate"]))
+    steps, seconds = train(model, sounds, float(given["seconds"]), float(given["steps"]), int(given["sample_rate"]))
     model.eval()
-    found: dict[str, Any] = {"steps": steps}
+    found: dict[str, Any] = {"steps": steps, "seconds": seconds}
+    give_back(model, np.zeros(MULTIPLE, np.float32))  # fills caches
     for name in given.files:
         if name.startswith("case_"):
             start = time.process_time()
@@ -60,15 +62,15 @@ def build(sample_rate: int) -> Any:
     return rave.RAVE(n_channels=1)
 
 
-def train(model: Any, sounds: list[Any], seconds: float, sample_rate: int) -> int:
-    """Steps of its first phase until the time is up; how many there were."""
+def train(model: Any, sounds: list[Any], seconds: float, most: float, sample_rate: int) -> tuple[int, float]:
+    """Its first phase, for so many seconds of processor time and at most so many steps; how many of both it took."""
     rng = np.random.default_rng(1)
     sounds = [np.pad(sound, (0, max(0, CROP - len(sound)))) for sound in sounds]
     share = np.array([len(sound) for sound in sounds], float)
     parameters = [*model.encoder.parameters(), *model.decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3, (0.5, 0.9))
-    began, steps = time.monotonic(), 0
-    while time.monotonic() - began < seconds:
+    began, steps = time.process_time(), 0
+    while time.process_time() - began < seconds and steps < most:
         crops = []
         for index in rng.choice(len(sounds), BATCH, p=share / share.sum()):
             start = rng.integers(0, len(sounds[index]) - CROP + 1)
@@ -88,7 +90,7 @@ def train(model: Any, sounds: list[Any], seconds: float, sample_rate: int) -> in
         loss.backward()
         optimizer.step()
         steps += 1
-    return steps
+    return steps, time.process_time() - began
 
 
 def beta(step: int) -> float:

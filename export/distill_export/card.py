@@ -29,8 +29,10 @@ machine that the files are whole and sound as they did when they were exported.
 def _copying(found: Copying | None) -> str:
     if found is None:
         return ""
-    text = (f"What it makes at its defaults lies {found.generated.median_db:.1f} dB from the nearest moment of a recording "
-            "(median over patches of log-mel spectrogram)")
+    made = found.generated.median_db
+    text = (f"Patches of what it makes at its defaults lie {made:.1f} dB from the nearest patch of a recording\n"
+            "(log-mel, median)")
     if found.held_out is None:
         return f"{text}; no recording was held out to compare with."
-    return f"{text}; recordings it was not trained on lie {found.held_out.median_db:.1f} dB from those it was trained on."
+    held_out = found.held_out.median_db
+    return f"{text}, those of held-out recordings {held_out:.1f} dB from the nearest that was trained on."

@@ -46,7 +46,8 @@ def measure_copying(model: Model, recordings: Iterable[tuple[bool, Array]]) -> C
     recordings: whether it was held out, and its spectrogram [2, n_mels, frames] in dB and IF units.
     """
     bank = mel_bank(model.spec)
-    held_out, training = [], []
+    held_out: list[Array] = []
+    training: list[Array] = []
     for out, spectrogram in recordings:
         (held_out if out else training).append(moments(spectrogram[0], bank, model.spec))
     made = [moments(dsp.analyze(model.generate(_SECONDS, seed=seed, loudness="model"), model.spec)[0], bank, model.spec)
@@ -97,7 +98,8 @@ def distances(queries: Array, recordings: Sequence[Array], floor_db: float) -> N
             part = patches(levels[start:start + _ROWS + MOMENTS - 1], floor_db)[::step]
             squared = own[:, None] + np.square(part).sum(axis=1) - 2 * queries @ part.T
             np.minimum(best, squared.min(axis=1), out=best)
-    return np.sqrt(np.maximum(best, 0).astype(np.float64) / queries.shape[1])
+    result: NDArray[np.float64] = np.sqrt(np.maximum(best, 0).astype(np.float64) / queries.shape[1])
+    return result
 
 
 def _nearest(sounds: Sequence[Array], recordings: Sequence[Array], floor_db: float) -> Nearest:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import on_host
 from .errors import InvalidValue
 from .knobs import USES, Knobs
 from .model import Model
@@ -52,7 +53,7 @@ class Anchored(Model):
 def _levels(model: Model, latents: Array) -> Array:
     """[latent_frames]: dB, power summed over the bands, of the loudest spectrogram frame in each latent frame."""
     parts = []
-    for piece in model.decoded([latents]):
+    for piece in map(on_host, model.decoded([latents])):
         power = np.exp(piece[0] * np.float32(np.log(10) / 10)).sum(axis=0)
         parts.append(10 * np.log10(power.reshape(-1, model.sidecar.latent.frames_per_latent).max(axis=1)))
     levels: Array = np.concatenate(parts)

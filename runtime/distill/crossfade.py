@@ -8,13 +8,12 @@ its weight (`distill.dsp.overlap`), so there is one spectrogram and one phase, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .arrays import namespace
 from .dsp.overlap import mixed, rising
 
-Array = NDArray[np.float32]
+Array = Any  # of any device
 
 
 def segmented(pieces: Iterable[Array], length: int) -> Iterator[Iterator[Array]]:
@@ -64,12 +63,12 @@ def crossfaded(segments: Iterable[Iterable[Array]], length: int, overlap: int) -
             if fading is not None and done < overlap:
                 part = min(cut, overlap - done)
                 faded = mixed(fading[:, :, done:done + part], ready[:, :, :part], rise[done:done + part])
-                ready = np.concatenate([faded, ready[:, :, part:]], axis=2)
+                ready = namespace(faded).concat([faded, ready[:, :, part:]], axis=2)
             if kept.shape[2]:
                 held.append(kept)
             done += count
             if cut:
                 yield ready
-        fading = np.concatenate(held, axis=2) if held else None
+        fading = namespace(held[0]).concat(held, axis=2) if held else None
     if fading is not None:
         yield fading

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import namespace
 from .engine import Engine
 from .errors import BundleError, InvalidValue
 from .sidecar import Sidecar
@@ -48,10 +50,11 @@ class ChunkDecoder:
                    chunking.receptive_field_left, chunking.receptive_field_right, chunking.recommended_chunk,
                    np.array(norm.mean, np.float32).reshape(2, 1, 1), np.array(norm.std, np.float32).reshape(2, 1, 1))
 
-    def stream(self, latents: Iterable[Array], chunk: int | None = None) -> Iterator[Array]:
+    def stream(self, latents: Iterable[Array], chunk: int | None = None) -> Iterator[Any]:
         """Pieces [latent_dim, any] of one latent sequence -> normalised spectrogram chunks [2, n_mels, frames].
 
-        A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing.
+        A chunk is given out as soon as its right context has come; the pieces' own sizes change nothing. The chunks
+        are arrays of the engine's device.
         """
         size = self.chunk if chunk is None else chunk
         if size < 1:
@@ -70,21 +73,24 @@ class ChunkDecoder:
             yield self.part(held, start - held_from, min(start + size, end) - held_from)
             start += size
 
-    def part(self, latents: Array, start: int, stop: int) -> Array:
+    def part(self, latents: Array, start: int, stop: int) -> Any:
         """Frames start to stop of latents [latent_dim, latent_frames] -> normalised spectrogram [2, n_mels, frames].
 
-        Decoded with as much of what lies around them as the decoder looks at, and there is.
+        Decoded with as much of what lies around them as the decoder looks at, and there is; on the engine's device.
         """
         first = max(start - self.left, 0)
-        spectrogram: Array = self.engine.run(latents[None, :, first:stop + self.right])[0]
+        window = latents[None, :, first:stop + self.right]
+        shape = (1, 2, self.n_mels, window.shape[2] * self.frames_per_latent)
         skip = (start - first) * self.frames_per_latent
-        return spectrogram[:, :, skip:skip + (stop - start) * self.frames_per_latent]
+        kept = slice(skip, skip + (stop - start) * self.frames_per_latent)
+        return self.engine.run_in_place(window, shape)[0, :, :, kept]
 
-    def normalised(self, latents: Array, chunk: int | None = None) -> Array:
-        """Latents [latent_dim, latent_frames] -> spectrogram [2, n_mels, frames] in normalised units."""
-        if latents.shape[1] == 0:
+    def normalised(self, latents: Array, chunk: int | None = None) -> Any:
+        """Latents [latent_dim, latent_frames] -> spectrogram [2, n_mels, frames] in normalised units, on the device."""
+        pieces = list(self.stream([latents], chunk))
+        if not pieces:
             return np.empty((2, self.n_mels, 0), np.float32)
-        return np.concatenate(list(self.stream([latents], chunk)), axis=2)
+        return namespace(pieces[0]).concat(pieces, axis=2)
 
     def steady_levels(self, latents: Array) -> Array:
         """Levels [n], dB, power summed over the bands, that latents [latent_dim, n] have when each is held."""
@@ -94,10 +100,11 @@ class ChunkDecoder:
         result: Array = (10 * np.log10(np.exp(level * (np.log(10) / 10)).sum(axis=1).mean(axis=1))).astype(np.float32)
         return result
 
-    def denormalise(self, spectrogram: Array) -> Array:
-        """Normalised units -> dB and instantaneous frequency."""
-        result: Array = spectrogram * self.std
-        result += self.mean
+    def denormalise(self, spectrogram: Any) -> Any:
+        """Normalised units -> dB and instantaneous frequency, for arrays of any device."""
+        xp = namespace(spectrogram)
+        result = spectrogram * xp.asarray(self.std)
+        result += xp.asarray(self.mean)
         return result
 
     def normalise(self, spectrogram: Array) -> Array:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
+from .cuda import ADVICE
 from .errors import DeviceError, DistillError, FileError, InvalidValue
 
 _BASE = ("numpy", "onnxruntime", "soundfile", "soxr", "typer", "msgspec")
-_OPTIONAL = ("cupy", "sounddevice", "starlette", "uvicorn", "torch", "torchaudio", "onnx", "onnxscript")
+_OPTIONAL = ("cupy-cuda13x", "cupy-cuda12x", "sounddevice", "starlette", "uvicorn", "torch", "torchaudio", "onnx",
+             "onnxscript")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-silicon")
 _ENOUGH_MEMORY = 500e6  # bytes
 _ENOUGH_DISK = 200e6  # bytes
@@ -34,7 +36,8 @@ class Finding:
 
 def examine(model: str | None = None) -> list[Finding]:
     """Everything, in an order where a cause comes before its consequences."""
-    return [*_versions(), *_runtimes(), *_providers(), *_folders(), *_room(), *_self_test(model)]
+    return [*_versions(), *_runtimes(), *_providers(), *_folders(), *_room(), *_self_test(model),
+            *_gpu(model)]
 
 
 def _versions() -> Iterator[Finding]:
@@ -72,8 +75,8 @@ def _providers() -> Iterator[Finding]:
     if "CPUExecutionProvider" not in providers:
         yield Finding("providers", text, "pip install --force-reinstall onnxruntime", DeviceError.exit_code)
     elif shutil.which("nvidia-smi") and "CUDAExecutionProvider" not in providers:
-        yield Finding("providers", text, "there is an NVIDIA card; to use it: pip uninstall -y onnxruntime && "
-                                         "pip install onnxruntime-gpu (the CPU is many times faster than real time)")
+        yield Finding("providers", text, f"there is an NVIDIA card, and the CPU is many times faster than real time; "
+                                         f"to use the card {ADVICE}")
     else:
         yield Finding("providers", text)
 
@@ -180,6 +183,26 @@ def _self_test(model: str | None) -> Iterator[Finding]:
         yield Finding("model", str(error), advice if error.exit_code in (3, 4) else None, error.exit_code)
     except Exception as error:
         yield Finding("model", f"internal error: {type(error).__name__}: {_line(error)}",
+                      "please report it, with all of this", 1)
+
+
+def _gpu(model: str | None) -> Iterator[Finding]:
+    """The golden latents on the GPU, where onnxruntime was built for one."""
+    try:
+        import onnxruntime
+
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return
+        from .golden import replay
+        from .model import load
+
+        result = replay(load(model, device="cuda"))
+        yield Finding("GPU", f"{result['provider']}: fp32 within {result['max_error']:.1e} of "
+                             f"{result['max_error_allowed']:.1g}; --device auto and cuda use it")
+    except DistillError as error:
+        yield Finding("GPU", str(error), "until then --device auto runs on the CPU")
+    except Exception as error:
+        yield Finding("GPU", f"internal error: {type(error).__name__}: {_line(error)}",
                       "please report it, with all of this", 1)
 
 

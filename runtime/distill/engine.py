@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from .bundle import VARIANT_KEY
+from .cuda import ADVICE, Cuda, Memory
 from .errors import INCOMPATIBLE, BundleError, DeviceError, InvalidValue, NumericError
 
 Device = Literal["auto", "cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-GPU_ADVICE = ("onnxruntime has no CUDA provider here; run: pip uninstall -y onnxruntime && "
-              "pip install onnxruntime-gpu")
 
 ort.set_default_logger_severity(4)  # its warnings go to stdout or stderr as it likes; errors reach us as exceptions
 
@@ -24,7 +25,9 @@ class Engine:
 
     `graph`: the bytes of an .onnx file; `where` names it in messages. Raises BundleError for bytes that are no
     graph, DeviceError where `device` cannot be had. "auto" is CUDA where onnxruntime was built with it; if it then
-    cannot be used, one line on stderr says why, and that the CPU runs the graph instead.
+    cannot be used, one line on stderr says why, and that the CPU runs the graph instead; the same is said once.
+
+    device: what runs the graph, "cpu" or "cuda". provider: onnxruntime's name for it.
     """
 
     def __init__(self, graph: bytes, where: str, device: Device = "cpu", threads: int = 1) -> None:
@@ -40,25 +43,32 @@ class Engine:
             try:
                 self._open(graph, where, "cuda", threads)
             except DeviceError as error:
-                print(f"distill: {error}; running on {_PROVIDERS['cpu']}", file=sys.stderr)
+                _say(f"distill: {error}; running on {_PROVIDERS['cpu']}")
                 self._open(graph, where, "cpu", threads)
 
     def _open(self, graph: bytes, where: str, wanted: Literal["cpu", "cuda"], threads: int) -> None:
         if _PROVIDERS[wanted] not in ort.get_available_providers():
-            raise DeviceError(GPU_ADVICE)
+            raise DeviceError(f"onnxruntime has no CUDA provider here; {ADVICE}")
+        memory: Memory | None = Cuda() if wanted == "cuda" else None
+        provider: Any = _PROVIDERS[wanted] if memory is None else (_PROVIDERS[wanted], dict(memory.options))
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        options.use_deterministic_compute = wanted == "cuda"
         try:
-            session = ort.InferenceSession(graph, options, providers=[_PROVIDERS[wanted]])
+            # without enable_fallback=0 onnxruntime would change to the CPU by itself, now or while it runs
+            session = ort.InferenceSession(graph, options, providers=[provider], enable_fallback=0)
         except Exception as error:
             if wanted == "cuda":
                 raise DeviceError(f"CUDA cannot be used: {_first_line(error)}") from None
             raise BundleError(f"{where}: not a graph that onnxruntime can run. {INCOMPATIBLE}") from None
         if session.get_providers()[0] != _PROVIDERS[wanted]:
             raise DeviceError(f"CUDA was asked for and onnxruntime chose {session.get_providers()[0]}; "
-                              f"check the driver and the CUDA libraries")
+                              f"check the driver with nvidia-smi, or {ADVICE}")
+        if wanted == "cuda" and session.get_modelmeta().custom_metadata_map.get(VARIANT_KEY) == "int8":
+            raise DeviceError(f"{where}: int8 is for CPUs, onnxruntime would quantise on the CPU all the same; "
+                              "use --variant fp32 or fp16, or --device cpu")
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
             raise BundleError(f"{where}: the graph must have one float32 input and one output. {INCOMPATIBLE}")
@@ -67,6 +77,9 @@ class Engine:
         self.input_name: str = inputs[0].name
         self.input_shape: list[int | str | None] = inputs[0].shape
         self.output_shape: list[int | str | None] = outputs[0].shape
+        self.device = wanted
+        self._output_name: str = outputs[0].name
+        self.memory = memory
         self._session = session
 
     @property
@@ -79,10 +92,40 @@ class Engine:
         try:
             (result,) = self._session.run(None, {self.input_name: np.ascontiguousarray(array, np.float32)})
         except Exception as error:
-            raise BundleError(f"{self.where}: onnxruntime failed ({_first_line(error)})") from None
+            raise self._failure(error) from None
         if not np.isfinite(result).all():
             raise NumericError(f"{self.where}: the graph gave numbers that are not finite")
         return np.asarray(result, np.float32)
+
+    def run_in_place(self, array: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
+        """The same, and the result, of `shape`, stays in the device's memory: an array of its library."""
+        memory = self.memory
+        if memory is None:
+            return self.run(array)
+        result = memory.empty(shape)
+        memory.wait()  # for whoever had that memory before
+        try:
+            binding = self._session.io_binding()
+            binding.bind_cpu_input(self.input_name, np.ascontiguousarray(array, np.float32))
+            binding.bind_output(self._output_name, memory.device_type, 0, np.float32, shape, memory.address(result))
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        except Exception as error:
+            raise self._failure(error) from None
+        if not bool(memory.xp.all(memory.xp.isfinite(result))):
+            raise NumericError(f"{self.where}: the graph gave numbers that are not finite")
+        return result
+
+    def _failure(self, error: Exception) -> BundleError | DeviceError:
+        """What the failure of a run means: a graph that loaded fails for its own fault, or for the card's memory."""
+        kind = BundleError if self.memory is None else DeviceError
+        return kind(f"{self.where}: onnxruntime failed on {self.provider} ({_first_line(error)})")
+
+
+@cache
+def _say(line: str) -> None:
+    """One line on stderr, the first time only: a blend loads several models, and a model two graphs."""
+    print(line, file=sys.stderr)
 
 
 def _first_line(error: Exception) -> str:

@@ -24,11 +24,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import dsp
+from .arrays import namespace
 from .dsp.overlap import mixed, rising
 from .errors import InvalidValue
 from .spec import SpectrogramSpec
@@ -75,22 +77,22 @@ class LoopFrames:
         return self.loop + self.fade
 
 
-def closed(pieces: Iterator[Array], frames: LoopFrames) -> Iterator[Array]:
+def closed(pieces: Iterator[Any], frames: LoopFrames) -> Iterator[Any]:
     """Pieces [2, n_mels, any] of the longer sound -> of the lead, the loop, and its beginning again."""
-    kept: list[Array] = []  # the lead, and the beginning of the loop
+    kept: list[Any] = []  # the lead, and the beginning of the loop
     have, position = 0, 0
-    first: Array | None = None
+    first: Any = None
     rise = rising(frames.fade)
     for piece in pieces:
-        piece = piece[:, :, :frames.needed - position]
+        piece = piece[:, :, :min(frames.needed - position, piece.shape[2])]
         if have < frames.kept:
-            kept.append(piece[:, :, :frames.kept - have])
+            kept.append(piece[:, :, :min(frames.kept - have, piece.shape[2])])
             have += kept[-1].shape[2]
         plain = max(0, min(piece.shape[2], frames.loop - position))
         if plain:
             yield piece[:, :, :plain]
         if plain < piece.shape[2]:
-            first = np.concatenate(kept, axis=2) if first is None else first
+            first = namespace(kept[0]).concat(kept, axis=2) if first is None else first
             at = position + plain - frames.loop
             part = slice(at, at + piece.shape[2] - plain)
             yield mixed(piece[:, :, plain:], first[:, :, part], rise[part])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import dsp
+from .arrays import gathered, namespace, on_host
 from .bundle import VARIANT_KEY, Bundle, open_bundle
 from .crossfade import crossfaded, segmented
 from .decoder import ChunkDecoder
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
+_AT_ONCE = 1024  # frames, at most, that a GPU turns into samples together
+
 
 def load(model: str | os.PathLike[str] | None = None, *, device: Device = "auto", threads: int = 1,
          variant: Variant | None = None) -> Model:
@@ -51,9 +55,10 @@ class Model:
     def __init__(self, bundle: Bundle, *, device: Device = "auto", threads: int = 1,
                  variant: Variant | None = None) -> None:
         self._bundle = bundle
-        self._device, self._threads = device, threads
+        self._threads = threads
         chosen = check_variant(variant or "fp32", bundle)
         self._engine = Engine(bundle.read(DECODERS[chosen]), str(bundle.path), device, threads)
+        self._device: Device = self._engine.device  # "auto" is decided once
         # a lone decoder.int8.onnx has nobody but itself to say what it is
         self.variant = check_variant(self._engine.metadata.get(VARIANT_KEY, chosen))
         self._decoder = ChunkDecoder.of(self._engine, bundle.sidecar)
@@ -123,11 +128,16 @@ class Model:
         chunk: latent frames decoded at a time (default: the bundle's grid). It changes the result by less than 1e-5
         in normalised units. Raises InvalidValue for a wrong shape, NumericError for non-finite latents.
         """
-        return self._decoder.denormalise(self._decoder.normalised(self._checked(latents), chunk))
+        return on_host(self._whole(latents, chunk))
 
     def synthesize(self, latents: ArrayLike, quality: Quality = "balanced", length: int | None = None) -> Array:
         """Latents [latent_dim, latent_frames] -> samples; (frames - 1) * hop_length of them unless `length` says so."""
-        return dsp.synthesize(self.decode(latents), self.spec, quality, length)
+        whole = self._whole(latents)
+        if isinstance(whole, np.ndarray):
+            return dsp.synthesize(whole, self.spec, quality, length)
+        from .dsp import portable
+
+        return on_host(portable.synthesize(whole, self.spec, quality, length, xp=namespace(whole)))
 
     def encode(self, audio: ArrayLike, sample_rate: int) -> Array:
         """Samples [samples] or [channels, samples] at `sample_rate` Hz -> latents [latent_dim, latent_frames].
@@ -186,14 +196,15 @@ class Model:
         return blocks(render(self, wishes, seconds), block)
 
     def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0,
-                     steer: Steering | None = None) -> Iterator[Array]:
+                     steer: Steering | None = None) -> Iterator[Any]:
         """What `knobs` mean as pieces [2, n_mels, any] in dB and IF units; at least `frames` in all, or endless.
 
+        They are arrays of the device.
         steer: what changes while the sound is made.
         """
         if steer is not None:
             return (piece for (piece,) in steer.spectrograms(self, [self], knobs, frames, lane))
-        return self.decoded(self.latents(knobs, frames, lane), cut=self.cut(knobs))
+        return gathered(self.decoded(self.latents(knobs, frames, lane), cut=self.cut(knobs)), _AT_ONCE)
 
     def source(self, knobs: Knobs, lane: int = 0) -> Source:
         """Where the latents of `knobs` come from, before sliders move them."""
@@ -219,9 +230,10 @@ class Model:
 
         return pieces(left)
 
-    def decoded(self, latents: Iterable[Array], chunk: int | None = None, cut: Cut | None = None) -> Iterator[Array]:
+    def decoded(self, latents: Iterable[Array], chunk: int | None = None, cut: Cut | None = None) -> Iterator[Any]:
         """Pieces of latents as pieces [2, n_mels, any] in dB and IF units, on a grid of `chunk` latent frames.
 
+        They are arrays of the device.
         cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
         """
         if cut is not None:
@@ -232,15 +244,15 @@ class Model:
         for piece in self._decoder.stream(latents, chunk):
             yield self._finished(piece)
 
-    def decoded_part(self, latents: Array, start: int, stop: int) -> Array:
+    def decoded_part(self, latents: Array, start: int, stop: int) -> Any:
         """Frames start to stop of latents [latent_dim, latent_frames] -> [2, n_mels, frames] in dB and IF units.
 
-        The others are what the decoder sees around them.
+        The others are what the decoder sees around them. An array of the device.
         """
         return self._finished(self._decoder.part(latents, start, stop))
 
-    def _finished(self, piece: Array) -> Array:
-        limit = np.float32(self.sidecar.loudness.frame_limit_db)
+    def _finished(self, piece: Any) -> Any:
+        limit = float(np.float32(self.sidecar.loudness.frame_limit_db))
         return _held_down(self._decoder.denormalise(piece), limit)
 
     def cut(self, knobs: Knobs) -> Cut | None:
@@ -250,6 +262,10 @@ class Model:
     def _own_knobs(self, knobs: Knobs) -> Knobs:
         """The knobs, as this model means them."""
         return knobs
+
+    def _whole(self, latents: ArrayLike, chunk: int | None = None) -> Any:
+        """The same as `decode`, in the device's memory."""
+        return self._decoder.denormalise(self._decoder.normalised(self._checked(latents), chunk))
 
     def _checked(self, latents: ArrayLike) -> Array:
         array = np.asarray(latents, np.float32)
@@ -286,8 +302,9 @@ def check_variant(variant: str, bundle: Bundle | None = None) -> Variant:
     return variant
 
 
-def _held_down(spectrogram: Array, limit_db: np.float32) -> Array:
+def _held_down(spectrogram: Any, limit_db: float) -> Any:
     """No frame louder than the loudest of the corpus: what lies outside the corpus's latents may overshoot."""
-    level = 10 * np.log10(np.exp(spectrogram[0] * np.float32(np.log(10) / 10)).sum(axis=0))
-    spectrogram[0] -= np.maximum(level - limit_db, 0)
+    xp = namespace(spectrogram)
+    level = 10 * xp.log10(xp.sum(xp.exp(spectrogram[0, ...] * (math.log(10) / 10)), axis=0))
+    spectrogram[0, ...] -= xp.clip(level - limit_db, 0, None)
     return spectrogram

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import dsp
+from .arrays import not_on_host
 from .errors import InvalidValue, NumericError
 from .knobs import Knobs
 from .limiter import limited
@@ -41,8 +42,11 @@ class Voice(Protocol):
     def gain_db(self) -> float:
         """What makes it as loud as other voices."""
 
-    def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Array]:
-        """Pieces [2, n_mels, any] in dB and IF units, at least `frames` of them in all, endless for None."""
+    def spectrograms(self, knobs: Knobs, frames: int | None, lane: int = 0) -> Iterator[Any]:
+        """Pieces [2, n_mels, any] in dB and IF units, at least `frames` of them in all, endless for None.
+
+        They are numpy's arrays or, on a GPU, CuPy's.
+        """
 
 
 @runtime_checkable
@@ -126,7 +130,13 @@ def _placed(voice: Voice | Mixture, knobs: Knobs, total: int | None, hop: int | 
     return at_the_ears(pair, rate, knobs.chosen("azimuth"), knobs.chosen("turn"), width, hop)
 
 
-def _synthesized(pieces: Iterator[Array], spec: SpectrogramSpec, knobs: Knobs, total: int | None) -> Iterator[Array]:
+def _synthesized(pieces: Iterator[Any], spec: SpectrogramSpec, knobs: Knobs, total: int | None) -> Iterator[Array]:
+    elsewhere, pieces = not_on_host(pieces)
+    if elsewhere:
+        from .dsp import portable
+
+        yield from portable.sound(pieces, spec, knobs.quality, total)
+        return
     if knobs.quality == "high":
         yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high", total)
         return

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import dsp
+from .arrays import not_on_host
 from .errors import FileError, NumericError
 from .knobs import Quality
 from .limiter import limited
@@ -106,7 +107,13 @@ class Resynthesis:
         return together(heard, self._sound(self._model.encoded(encoded)))
 
     def _sound(self, latents: Iterable[Array]) -> Iterator[Array]:
-        spec, pieces = self._model.spec, self._model.decoded(latents)
+        spec = self._model.spec
+        elsewhere, pieces = not_on_host(self._model.decoded(latents))
+        if elsewhere:
+            from .dsp import portable
+
+            yield from portable.sound(pieces, spec, self._quality)
+            return
         if self._quality == "high":
             yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high")
             return

@@ -132,5 +132,14 @@ def test_published_schema_is_that_of_the_types(facts: dict[str, Any]) -> None:
         jsonschema.validate(facts, published)
 
 
+def test_a_sidecar_of_before_copying_was_measured_is_read(facts: dict[str, Any]) -> None:
+    del facts["copying"]
+    assert "copying" in refusal(facts)
+    facts["schema_version"] = "1.0.0"
+    assert parse(json.dumps(facts), "x").copying is None
+    del facts["loudness"]
+    assert "loudness" in refusal(facts)
+
+
 def test_version_is_semver() -> None:
     assert sidecar.SCHEMA_VERSION.count(".") == 2

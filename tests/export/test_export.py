@@ -36,6 +36,9 @@ def test_the_proof_is_written_down(bundle: Path) -> None:
     assert parity is not None
     assert 0 < parity.max_error <= 1e-4 and parity.snr_db >= 60 and parity.lsd_db <= 0.1 and parity.level_db <= 0.1
     assert model.sidecar.chunking.seam.max_error <= 1e-5 and model.sidecar.chunking.seam.border_db < -90
+    copying = model.sidecar.copying
+    assert copying is not None and copying.held_out is not None and copying.generated.median_db > 0
+    assert f"{copying.held_out.median_db:.1f} dB" in (bundle / "README.md").read_text()
     assert model.sidecar.model.name == "bells" and model.sidecar.license == "CC0-1.0"
     assert sorted(p.name for p in bundle.iterdir()) == [
         "LICENSE", "README.md", "decoder.onnx", "decoder.onnx.json", "encoder.onnx", "golden.npz", "prior.npz"]

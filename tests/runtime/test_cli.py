@@ -152,6 +152,7 @@ def test_info_and_check(run: Run, tiny: Path) -> None:
     facts = json.loads(run("distill", "info", tiny, "--json").stdout)
     assert facts["latent"]["dim"] == 8 and facts["measured_here"]["real_time_factor"] > 1
     first = facts["controls"][0]
+    assert facts["copying"]["generated"]["median_db"] > 0
     text = run("distill", "info", tiny).stdout
     assert "tiny" in text and "seam" in text and "CC0-1.0" in text
     (row,) = [line for line in text.splitlines() if line.startswith(f"1  {first['name']} ")]
@@ -165,6 +166,20 @@ def test_models_lists_the_folder_and_the_built_in(run: Run, tiny_copy: Path) -> 
     result = run("distill", "models", "--json", env={**os.environ, "DISTILL_MODELS": str(tiny_copy.parent)})
     names = [m["name"] for m in json.loads(result.stdout)["models"]]
     assert names == ["tiny", "vibraphone"]
+
+
+def test_info_says_how_near_it_is_to_copying() -> None:
+    from distill.cli.table import copying
+    from distill.sidecar import Copying, Nearest
+
+    near, far = Nearest(median_db=2.0, p10_db=1.0), Nearest(median_db=8.0, p10_db=4.0)
+    assert copying(Copying(generated=near, held_out=far)) == (
+        "generated patches lie 0.25 times as far from the nearest recorded patch as held-out recordings do "
+        "(2.0 and 8.0 dB)")
+    assert "2.0 dB" in copying(Copying(generated=near, held_out=None))
+    silent = Nearest(median_db=0.0, p10_db=0.0)
+    assert "2.0 dB" in copying(Copying(generated=near, held_out=silent))  # no division by nothing
+    assert "not measured" in copying(None)
 
 
 @pytest.mark.parametrize("words", [(), ("generate",), ("info",), ("check",), ("models",)])

@@ -5,37 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
 
 import distill
+from distill import engine
 
 Run = Callable[..., "CompletedProcess[str]"]
 
 
-def test_cuda_is_refused_with_the_way_to_get_it(tiny: Path, tmp_path: Path, run: Run,
+def test_cuda_is_refused_with_the_way_to_get_it(tiny: Path, tmp_path: Path, here: Run,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(distill.DeviceError, match="pip install onnxruntime-gpu") as caught:
+    with pytest.raises(distill.DeviceError, match="pip install 'onnxruntime-gpu") as caught:
         distill.load(tiny, device="cuda")
     assert caught.value.exit_code == 5
+    refused = here("generate", tiny, "-o", tmp_path / "x.wav", "--device", "cuda")
+    assert refused.returncode == 5 and refused.stdout == "" and refused.stderr.count("\n") == 1
+    assert "pip install 'onnxruntime-gpu" in refused.stderr and not (tmp_path / "x.wav").exists()
     with pytest.raises(distill.InvalidValue, match="auto, cpu or cuda"):
         distill.load(tiny, device="tpu")  # type: ignore[arg-type]
 
 
 def test_cuda_that_is_listed_but_cannot_be_used(tiny: Path, monkeypatch: pytest.MonkeyPatch,
                                                 capsys: pytest.CaptureFixture[str]) -> None:
-    """A GPU build without a driver: `cuda` refuses, `auto` runs on the CPU and says so in one line."""
+    """A graph that CUDA does not take: `cuda` refuses, `auto` runs on the CPU and says so in one line."""
+    engine._say.cache_clear()
+    monkeypatch.setattr(engine, "Cuda", lambda: SimpleNamespace(options={}))
     monkeypatch.setattr(onnxruntime, "get_available_providers",
                         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
     honest = onnxruntime.InferenceSession
 
-    def session(graph: bytes, options: object, providers: list[str]) -> object:
-        if providers == ["CUDAExecutionProvider"]:
+    def session(graph: bytes, options: object, providers: list[str], enable_fallback: int) -> object:
+        if providers != ["CPUExecutionProvider"]:
             raise RuntimeError("CUDA failure 35: driver version is insufficient\nmore lines")
-        return honest(graph, options, providers=providers)
+        return honest(graph, options, providers=providers, enable_fallback=enable_fallback)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     with pytest.raises(distill.DeviceError, match="CUDA failure 35"):

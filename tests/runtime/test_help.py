@@ -37,3 +37,10 @@ def test_every_option_is_explained(words: str) -> None:
     for parameter in FOUND[words].params:
         if parameter.param_type_name == "option":
             assert parameter.help, f"{words} {parameter.opts[0]} has no help"
+
+
+@pytest.mark.parametrize("words", [(), ("presets",)])
+def test_a_command_without_its_command_shows_its_help(words: tuple[str, ...], here: Any) -> None:
+    done = here(*words)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("Usage: distill") and "\n  --help " in done.stderr and "completion" not in done.stderr

@@ -9,6 +9,7 @@ from distill.errors import InvalidValue
 from distill.knobs import Knobs
 from distill.latents.noise import SmoothNoise
 from distill.latents.posterior import Posterior
+from distill.latents.trail import TAKE_SECONDS, beginning
 from distill.latents.walk import Drift, Walk
 from distill.prior import Prior
 
@@ -102,6 +103,47 @@ def test_every_recording_is_visited() -> None:
         start, stop = source.span(file)
         inside = np.sqrt(((made[:, :, None] - source.latents[:, None, start:stop]) ** 2).sum(0)).min(1) < 1e-5
         assert inside.any()
+
+
+def test_each_recording_comes_once_before_any_comes_again() -> None:
+    source = prior(40, 41, 42, 43, 44)
+    for seed in range(4):
+        made = walk(source, seed=seed, wander=0, jumps=0).take(210 + 5 * 210)[0]
+        order = [int(np.flatnonzero(source.latents[0] == value)[0]) for value in made]
+        files = [source.file_of(place) for place in order if place in source.offsets]
+        assert all(a != b for a, b in zip(files, files[1:], strict=False))
+        rounds = files[1:]  # the first is where the walk begins
+        assert all(set(rounds[i:i + 5]) == set(range(5)) for i in (0, 5, 10, 15)), rounds
+
+
+def begun(source: Prior, seeds: int) -> list[int]:
+    return [beginning(source, RATE, seed) for seed in range(seeds)]
+
+
+def decaying(*lengths: int, db_a_frame: float) -> Prior:
+    source = prior(*lengths)
+    level = np.concatenate([-db_a_frame * np.arange(length) for length in lengths]).astype(np.float32)
+    return Prior(source.latents, source.offsets, source.files, source.spread, level)
+
+
+def test_walks_of_consecutive_seeds_begin_all_over_the_corpus() -> None:
+    take = round(TAKE_SECONDS * RATE)
+    short = prior(*[100] * 8)
+    assert set(begun(short, 13)) == set(range(0, 800, 100))  # every recording, from its start
+    long = prior(8 * take)
+    assert {place // take for place in begun(long, 13)} == set(range(8))  # not the first minute of an hour only
+    assert 0 <= beginning(long, RATE, (1 << 63) - 1) < 8 * take
+
+
+@pytest.mark.parametrize(("seconds", "db_a_frame", "from_the_start"), [
+    (0.5, 0.3, True), (8.0, 0.0, True), (8.0, 0.3, False), (14.0, 0.3, False), (14.0, 0.0, False)])
+def test_notes_that_die_away_slowly_do_not_make_every_take_loud(
+        seconds: float, db_a_frame: float, from_the_start: bool) -> None:
+    source = decaying(*[round(seconds * RATE)] * 5, db_a_frame=db_a_frame)
+    places = np.array(begun(source, 400))
+    assert (set(places.tolist()) <= set(source.offsets.tolist())) == from_the_start
+    after = np.array([place - source.span(source.file_of(place))[0] for place in places])
+    assert not ((after > 0) & (after <= RATE / 4)).any() and (after == 0).any()  # no attack is just missed
 
 
 @pytest.mark.parametrize("name", ["2.wav", "2"])

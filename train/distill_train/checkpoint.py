@@ -4,8 +4,9 @@
     spec, stats, network    what the numbers mean: SpectrogramSpec, mean and std, NetworkConfig
     recipe, budget, seed    how it was trained
     weights, ema, optimizer, rng        everything that the next step depends on
+    best                    the averaged weights at the moment when they did best
     steps, elapsed_seconds, complete    how far it has come
-    chosen                  "ema" or "raw": which weights did better and are the model
+    chosen                  "ema", "raw" or "best": which weights did best and are the model
     corpus                  the recordings: name, seconds, rate, hash, held out or not
     ancestors               SHA-256 of the checkpoints whose weights it began with, oldest first; usually none
     history                 held-out error over time
@@ -52,12 +53,13 @@ class Checkpoint:
     seed: int
     weights: dict[str, Tensor]  # "encoder.…" and "decoder.…"
     ema: dict[str, Tensor]  # the moving average of the same
+    best: dict[str, Tensor]  # the moving average at the moment when it did best
     optimizer: dict[str, Any]
     rng: dict[str, Tensor]
     steps: int
     elapsed_seconds: float  # of training, over all resumptions
     complete: bool  # the budget is used up
-    chosen: str  # "ema" or "raw"
+    chosen: str  # "ema", "raw" or "best"
     corpus: tuple[CorpusFile, ...]
     ancestors: tuple[str, ...]  # SHA-256 of the checkpoints it descends from, oldest first
     history: list[dict[str, float]]
@@ -68,7 +70,7 @@ class Checkpoint:
     @property
     def model_weights(self) -> dict[str, Tensor]:
         """The chosen ones."""
-        return self.ema if self.chosen == "ema" else self.weights
+        return {"ema": self.ema, "raw": self.weights, "best": self.best}[self.chosen]
 
     def build_networks(self) -> tuple[Encoder, Decoder]:
         """Encoder and decoder with the chosen weights, on the CPU, in eval mode."""
@@ -151,8 +153,8 @@ def _parse(content: object, digest: str) -> Checkpoint:
     for file in values["corpus"]:
         _same_keys("corpus", file, {f.name for f in fields(CorpusFile)})
     values["corpus"] = tuple(CorpusFile(**file) for file in values["corpus"])
-    if values["chosen"] not in ("ema", "raw"):
-        raise ValueError(f"chosen is {values['chosen']!r}, not ema or raw")
+    if values["chosen"] not in ("ema", "raw", "best"):
+        raise ValueError(f"chosen is {values['chosen']!r}, not ema, raw or best")
     if values["network"].n_mels != values["spec"].n_mels:
         raise ValueError(f"a network for {values['network'].n_mels} bands with a spec of {values['spec'].n_mels}")
     checkpoint = Checkpoint(**values, sha256=digest)

@@ -42,7 +42,7 @@ def train(
     seed: Annotated[int | None, Flag(help=f"Same seed, same split and same start. [default: {DEFAULT_SEED}]")] = None,
     sample_rate: Annotated[int | None, Flag(help=f"Hz, of the model. [default: {_SPEC.sample_rate}]")] = None,
     n_fft: Annotated[
-        int | None, Flag(help=f"Samples in a window. [default: {_SPEC.n_fft}; 1024 suits percussion]")
+        int | None, Flag(help=f"Samples in a window. [default: {_SPEC.n_fft} or {_SPEC.n_fft // 2}, from the corpus]")
     ] = None,
     hop_length: Annotated[int | None, Flag(help="Samples between frames. [default: n_fft / 4]")] = None,
     n_mels: Annotated[

@@ -15,7 +15,7 @@ class NetworkConfig:
     """The shape of the VAE. The decoder mirrors the encoder, so one set of numbers describes both."""
 
     n_mels: int  # bands of the spectrogram
-    latent_dim: int = 64  # numbers in one latent frame
+    latent_dim: int = 128  # numbers in one latent frame
     frames_per_latent: int = 2  # spectrogram frames that one latent frame stands for
     width: int = 256  # features between the blocks
     blocks: int = 2  # ConvNeXt blocks on either side
@@ -41,7 +41,7 @@ class NetworkConfig:
         return self.frames_per_latent * 2 * self.n_mels
 
 
-# What `--size` chooses: (width, blocks). All of them keep 64 latent dimensions, so sliders and tools carry over.
+# What `--size` chooses: (width, blocks).
 SIZES: dict[str, tuple[int, int]] = {"small": (128, 2), "base": (256, 2), "large": (384, 3)}
 
 
@@ -51,21 +51,23 @@ def check_size(size: str) -> None:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
 
 
+LATENTS_PER_FRAME = 64  # numbers for each spectrogram frame: fewer lose what no training brings back
 LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
 
 
 def frames_per_latent(frame_rate_hz: float) -> int:
     """The power of two that brings the latents nearest to LATENT_RATE_HZ: 2 at a hop of 512 samples, 4 at 256."""
-    return max(1, 2 ** round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
+    return 1 << max(0, round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
 
 
 def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
     """The network for a `--size` name and the spectrograms that it is to learn."""
     check_size(size)
     width, blocks = SIZES[size]
+    per_latent = frames_per_latent(spec.frame_rate_hz)
     return NetworkConfig(
-        n_mels=spec.n_mels, frames_per_latent=frames_per_latent(spec.frame_rate_hz), width=width, blocks=blocks,
-        latent_dim=min(64, 2 * spec.n_mels),
+        n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks,
+        latent_dim=min(LATENTS_PER_FRAME * per_latent, width, 2 * spec.n_mels),
     )
 
 
@@ -90,7 +92,8 @@ class Recipe:
     crop_frames: int = 64  # spectrogram frames in a crop: 32 latent frames
     crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in: 24 latent frames
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
-    learning_rate: float = 1e-3  # the peak of the cosine
+    learning_rate: float = 2e-3  # the peak of the cosine
+    linear_rate: float = 0.05  # times the learning rate: for the layers that the principal components have put in place
     warmup_steps: int = 50  # steps from zero to the peak
     weight_decay: float = 1e-2  # on matrices only
     clip_norm: float = 1.0  # of the gradient

@@ -14,7 +14,7 @@ from .config import Recipe, frames_per_latent
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
-from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, Options
+from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, MOST_BANDS, Options
 from .schedule import Budget
 from .spectrograms import CachedSpectrogram
 from .split import held_out
@@ -30,18 +30,27 @@ _COPIES: dict[int, tuple[str, ...]] = {
 }
 
 
-def wished_spec(options: Options) -> SpectrogramSpec:
-    """The spec of a new run as far as the options go; for the rest, the defaults."""
+def wished_spec(options: Options, n_fft: int | None = None) -> SpectrogramSpec:
+    """The spec of a new run as far as the options go; for the rest, `n_fft` if given, and the defaults."""
     chosen = {
         name: value
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")
         if (value := getattr(options, name)) is not None
     }
+    if n_fft is not None:
+        chosen.setdefault("n_fft", n_fft)
     if "n_fft" in chosen and "hop_length" not in chosen:
         chosen["hop_length"] = chosen["n_fft"] // 4
     if "n_mels" not in chosen:
-        chosen["n_mels"] = min(DEFAULT_N_MELS, SpectrogramSpec(**{**chosen, "n_mels": 16}).n_bins)
+        spec = SpectrogramSpec(**{**chosen, "n_mels": 16})
+        affordable = MOST_BANDS // frames_per_latent(spec.frame_rate_hz)
+        chosen["n_mels"] = max(16, min(DEFAULT_N_MELS, affordable, spec.n_bins))
     return SpectrogramSpec(**chosen)
+
+
+def window_is_open(options: Options) -> bool:
+    """Whether the options leave the choice of the window to the corpus."""
+    return options.n_fft is None and options.hop_length is None and options.n_mels is None
 
 
 def with_floor(
@@ -72,9 +81,8 @@ def choose_pitches(options: Options, corpus: Corpus) -> tuple[str, ...]:
     return (ORIGINAL, *_COPIES[copies])
 
 
-def choose_recipe(spec: SpectrogramSpec, pitches: tuple[str, ...], precision: str) -> Recipe:
-    """The recipe, with crops that last as long whatever the hop."""
-    per_latent = frames_per_latent(spec.frame_rate_hz)
+def choose_recipe(per_latent: int, pitches: tuple[str, ...], precision: str) -> Recipe:
+    """The recipe, with crops that last as long whatever the hop. `per_latent`: frames that a latent stands for."""
     return Recipe(crop_frames=32 * per_latent, crop_margin=24 * per_latent, pitches=pitches, precision=precision)
 
 

@@ -26,6 +26,7 @@ from .plan import (
     choose_seed,
     make_manifest,
     match_manifest,
+    window_is_open,
     wished_spec,
     with_floor,
 )
@@ -36,6 +37,7 @@ from .signals import StopRequest
 from .spectrograms import CACHE_FOLDER, CachedSpectrogram, SpectrogramCache, missing
 from .statistics import Statistics
 from .trainer import Trainer, TrainerState
+from .window import choose_window
 
 Tick = Callable[[str, int, int], None]  # what, done, total; may raise Stopped
 
@@ -74,11 +76,18 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _report(corpus, progress)
 
     if previous is None:
-        recipe = choose_recipe(spec, choose_pitches(options, corpus), choose_precision(options.precision, device))
         manifest, recordings = make_manifest(corpus, seed), corpus.recordings
         training = _part(recordings, manifest, held_out=False)
-        if options.floor_db is None and parent is None:
+        if parent is None and window_is_open(options):
+            choice = choose_window(training, spec.sample_rate)
+            spec = wished_spec(options, choice.n_fft)
+            progress.note(f"{choice}; --n-fft overrides")
+        if parent is None and options.floor_db is None:
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
+        network = network_config(options.size or DEFAULT_SIZE, spec) if parent is None else parent.network
+        recipe = choose_recipe(
+            network.frames_per_latent, choose_pitches(options, corpus), choose_precision(options.precision, device)
+        )
     else:
         recipe, manifest = previous.recipe, previous.corpus
         recordings = match_manifest(corpus, manifest)
@@ -95,9 +104,8 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
         ancestors: tuple[str, ...] = ()
         if parent is None:
             stats = statistics.measure(source.array() for source in originals)
-            network = network_config(options.size or DEFAULT_SIZE, spec)
         else:
-            stats, network, ancestors = parent.stats, parent.network, (*parent.ancestors, parent.sha256)
+            stats, ancestors = parent.stats, (*parent.ancestors, parent.sha256)
         facts = Facts(spec, stats, network, recipe, budget, seed, manifest, ancestors)
         trainer = Trainer(network, recipe, seed, device)
         stop.check()

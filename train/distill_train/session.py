@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections import deque
@@ -37,6 +38,7 @@ SAVE_INTERVAL = 60.0  # seconds between saves
 EVALUATION_INTERVAL = 10.0  # seconds between looks at the held-out recordings ...
 EVALUATION_SHARE = 0.05  # ... which may take up to this share of the time
 _SMOOTHING = 50  # steps that a reported loss is averaged over
+_WORTH_DB = 0.05  # what an earlier moment must have been better by: what came after it holds loud partials better
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Session:
         self._training_set = evaluation_set(originals, facts.stats, per_latent)
         self._held_out_set = evaluation_set(prepared.held_out, facts.stats, per_latent)
         self._history: list[dict[str, float]] = list(previous.history) if previous else []
+        self._best = dict(previous.best) if previous else {}
         self._elapsed_before = previous.elapsed_seconds if previous else 0.0
         self._steps_before = self._trainer.steps
         self._began: float | None = None  # when the first step here began
@@ -134,16 +137,27 @@ class Session:
         if self._recent:
             row |= self._losses()._asdict()
         self._history.append(row)
+        if error == min(self._errors()):
+            self._best = trainer.average()
         if self._held_out_set and not self._advised and (advice := stalled(self._history)):
             self._progress.note(advice)
             self._advised = True
 
-    def save(self, chosen: str = "ema", ended: bool = False) -> Checkpoint:
+    def _errors(self) -> list[float]:
+        """What the history says of the averaged weights, in dB."""
+        return [row.get("held_out_db", row.get("training_db", math.inf)) for row in self._history]
+
+    def _earlier_was_better(self, error: float) -> bool:
+        return min(self._errors()) < error - _WORTH_DB
+
+    def save(self, chosen: str | None = None, ended: bool = False) -> Checkpoint:
         """Write the checkpoint and the history as they are now."""
+        if chosen is None:
+            chosen = "best" if self._earlier_was_better(self._errors()[-1]) else "ema"
         facts = {field.name: getattr(self.facts, field.name) for field in fields(Facts)}
         checkpoint = Checkpoint(
             **facts, **self._trainer.state()._asdict(), elapsed_seconds=self.elapsed(), complete=self._used() >= 1,
-            chosen=chosen, history=list(self._history), libraries=_libraries(),
+            best=self._best, chosen=chosen, history=list(self._history), libraries=_libraries(),
             created=datetime.now(UTC).isoformat(timespec="seconds") if ended else None,
         )
         save_checkpoint(self.path, checkpoint)
@@ -163,11 +177,11 @@ class Session:
             "ema": level_error_db(trainer.ema_encoder, trainer.ema_decoder, pieces, stats),
         }
         chosen = "raw" if errors["raw"] < errors["ema"] else "ema"
-        networks = {
-            "raw": (trainer.encoder, trainer.decoder), "ema": (trainer.ema_encoder, trainer.ema_decoder),
-        }[chosen]
+        if self._earlier_was_better(errors[chosen]):
+            chosen, errors["best"] = "best", min(self._errors())
         seconds = self._here()
         checkpoint = self.save(chosen, ended=True)
+        networks = checkpoint.build_networks()
         self._progress.close()
         steps = trainer.steps - self._steps_before
         return Result(

@@ -63,12 +63,25 @@ class Trainer:
         self._parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
         self._average = MovingAverage(self._live(), self._averaged(), recipe.ema_decay, recipe.ema_every)
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in self._parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-                {"params": [p for p in self._parameters if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
+            self._groups(), lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
         )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters by how they learn.
+
+        AdamW moves every weight by about the learning rate, however small its gradient. The blocks begin by adding
+        nothing and may go fast; at the same rate the linear layers around them, whose many small weights are the
+        principal components, would be shaken apart within some steps and have to be learnt again.
+        """
+        recipe = self.recipe
+        blocks = [p for network in (self.encoder, self.decoder) for p in network.blocks.parameters()]
+        known = {id(p) for p in blocks}
+        linear = [p for p in self._parameters if id(p) not in known]
+        return [
+            {"params": [p for p in blocks if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
+            {"params": [p for p in blocks if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},
+            {"params": linear, "rate": recipe.linear_rate, "weight_decay": 0.0},
+        ]
 
     def average_is_current(self) -> None:
         """Make the average equal to the weights: after they were set by hand, before the first step."""
@@ -86,7 +99,7 @@ class Trainer:
         """
         recipe = self.recipe
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.steps, used)
+            group["lr"] = learning_rate(recipe, self.steps, used) * group["rate"]
         target = sampler.batch(self.generator).to(self.device)
         bf16 = recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext():
@@ -109,6 +122,10 @@ class Trainer:
         self.steps += 1
         self._average.update(self.steps)
         return StepLoss(total, *(float(part) for part in loss[1:]))
+
+    def average(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights, on the CPU."""
+        return dict(_on_cpu(self._averaged()))
 
     def state(self) -> TrainerState:
         """A copy of everything the next step depends on."""

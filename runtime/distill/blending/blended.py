@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.arrays import in_one_place
 from distill.errors import InvalidValue
 from distill.knobs import Knobs
 from distill.model import Model
@@ -193,9 +194,9 @@ class SpectrogramBlend(Blended):
         """What makes each model as loud as the others, dB: weights are of sounds that are equally loud."""
         return [model.gain_db if knobs.loudness == "equal" else 0.0 for model in self.models]
 
-    def _morphed(self, streams: Iterator[list[Array]], gains: list[float], take: Take) -> Iterator[Array]:
+    def _morphed(self, streams: Iterator[list[Any]], gains: list[float], take: Take) -> Iterator[Any]:
         floors = [model.spec.floor_db for model in self.models]
-        for pieces in streams:
+        for pieces in map(in_one_place, streams):
             parts = [on_floor(piece, floor, self.spec.floor_db, gain)
                      for piece, floor, gain in zip(pieces, floors, gains, strict=True)]
             yield morph(parts, take(parts[0].shape[2]))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from distill.arrays import namespace
 from distill.errors import InvalidValue
 from distill.model import Model
 from distill.sidecar import Sidecar
 from distill.spec import SpectrogramSpec
-
-Array = NDArray[np.float32]
 
 
 def common_spec(models: Sequence[Model]) -> SpectrogramSpec:
@@ -67,16 +65,15 @@ def _family(sidecar: Sidecar) -> set[str]:
     return {sidecar.provenance.checkpoint_sha256, *sidecar.provenance.ancestors}
 
 
-def on_floor(spectrogram: Array, old_db: float, new_db: float, gain_db: float = 0.0) -> Array:
-    """Levels over one floor, [2, n_mels, n], as levels over another one, and louder by a gain.
+def on_floor(spectrogram: Any, old_db: float, new_db: float, gain_db: float = 0.0) -> Any:
+    """Levels over one floor, [2, n_mels, n], as levels over another one, and louder by a gain. Of any device.
 
     Synthesis takes the floor's power off, so that a band at the floor is silent. Taking off the old floor here and
     adding the new one leaves every band the power that it would have had, and silence stays silent under any gain.
     """
     if old_db == new_db and gain_db == 0:
         return spectrogram
-    db = np.float32(np.log(10) / 10)  # nepers of power in a dB
-    power = np.expm1(np.maximum(spectrogram[0] - np.float32(old_db), 0) * db)  # over the old floor's
-    power *= np.float32(10 ** (gain_db / 10))
-    power += np.float32(10 ** ((new_db - old_db) / 10))
-    return np.stack([np.float32(old_db) + np.log(power) / db, spectrogram[1]])
+    xp, db = namespace(spectrogram), math.log(10) / 10  # nepers of power in a dB
+    power = xp.expm1(xp.clip(spectrogram[0, ...] - old_db, 0, None) * db)  # over the old floor's
+    power = power * 10 ** (gain_db / 10) + 10 ** ((new_db - old_db) / 10)
+    return xp.stack([old_db + xp.log(power) / db, spectrogram[1, ...]])

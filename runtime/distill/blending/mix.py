@@ -19,16 +19,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from distill.arrays import namespace
+
+Array = Any  # of float32, of any device
 Doubles = NDArray[np.float64]
 
-_NEPERS_PER_DB = np.float32(math.log(10) / 10)  # of power
-_LOUDNESS_COUNTS = np.float32(0.25)
-_TINY = np.float32(1e-30)
+_NEPERS_PER_DB = math.log(10) / 10  # of power
+_LOUDNESS_COUNTS = 0.25
+_TINY = 1e-30
 
 
 def morph(spectrograms: Sequence[Array], weights: Doubles) -> Array:
@@ -36,39 +39,42 @@ def morph(spectrograms: Sequence[Array], weights: Doubles) -> Array:
 
     A frame in which one model has all the weight is that model's, bit for bit.
     """
-    share = weights.astype(np.float32)
-    loudness = np.stack([frame_level(part[0]) for part in spectrograms])  # [models, n]
-    top = loudness.max(axis=0)
+    xp = namespace(spectrograms[0])
+    share = xp.asarray(weights, dtype=xp.float32)
+    alone = xp.asarray(weights == 1)
+    loudness = xp.stack([frame_level(part[0, ...]) for part in spectrograms])  # [models, n]
+    top = xp.max(loudness, axis=0)
     under = (loudness - top) * _NEPERS_PER_DB
-    counts = share * np.exp(_LOUDNESS_COUNTS * under)
-    counts /= np.maximum(_sum(counts), _TINY)
+    counts = share * xp.exp(_LOUDNESS_COUNTS * under)
+    counts = counts / xp.clip(_sum(counts), _TINY, None)
 
-    level = np.zeros_like(spectrograms[0][0])
-    energy, bend = np.zeros_like(level), np.zeros_like(level)
-    loudest = np.max([part[0] for part in spectrograms], axis=0)
-    for part, by_weight, by_loudness in zip(spectrograms, share, counts, strict=True):
-        level += by_loudness * part[0]
-        power = by_weight * np.exp((part[0] - loudest) * _NEPERS_PER_DB)
+    level = xp.zeros_like(spectrograms[0][0, ...])
+    energy, bend = xp.zeros_like(level), xp.zeros_like(level)
+    loudest = xp.max(xp.stack([part[0, ...] for part in spectrograms]), axis=0)
+    for i, part in enumerate(spectrograms):
+        level += counts[i, ...] * part[0, ...]
+        power = share[i, ...] * xp.exp((part[0, ...] - loudest) * _NEPERS_PER_DB)
         energy += power
-        bend += power * part[1]
-    level += top + np.log(np.maximum(_sum(share * np.exp(under)), _TINY)) / _NEPERS_PER_DB - frame_level(level)
-    mixed = np.stack([level, bend / np.maximum(energy, _TINY)])
-    for part, weight in zip(spectrograms, weights, strict=True):
-        mixed[:, :, weight == 1] = part[:, :, weight == 1]
+        bend += power * part[1, ...]
+    mixture = xp.log(xp.clip(_sum(share * xp.exp(under)), _TINY, None))
+    level += top + mixture / _NEPERS_PER_DB - frame_level(level)
+    mixed = xp.stack([level, bend / xp.clip(energy, _TINY, None)])
+    for i, part in enumerate(spectrograms):
+        mixed = xp.where(alone[i, ...], part, mixed)
     return mixed
 
 
 def frame_level(level: Array) -> Array:
     """Levels [n_mels, n] in dB -> the power of each frame, summed over its bands, in dB [n]."""
-    top = level.max(axis=0)
-    power = np.exp((level - top) * _NEPERS_PER_DB).sum(axis=0)
-    result: Array = top + np.log(power) / _NEPERS_PER_DB
-    return result
+    xp = namespace(level)
+    top = xp.max(level, axis=0)
+    power = xp.sum(xp.exp((level - top) * _NEPERS_PER_DB), axis=0)
+    return top + xp.log(power) / _NEPERS_PER_DB
 
 
 def _sum(rows: Array) -> Array:
     """Over the models, one after the other, whatever n is."""
-    total: Array = rows[0].copy()
-    for row in rows[1:]:
-        total += row
+    total = rows[0, ...]
+    for i in range(1, rows.shape[0]):
+        total = total + rows[i, ...]
     return total

@@ -65,6 +65,9 @@ def _code(command: Callable[[], Any], program: str) -> int:
     except MemoryError:
         return _say(program, "out of memory; ask for less at a time", FileError.exit_code)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a command without its command
+            print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]
+            return 2
         if hasattr(error, "format_message"):  # click's usage errors, wherever this version of typer keeps them
             return _say(program, f"{error.format_message()} (see {program} --help)", 2)
         return _unexpected(program, error)

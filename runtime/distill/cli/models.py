@@ -17,7 +17,7 @@ from .table import sidecar_rows, sliders_table, two_columns
 if TYPE_CHECKING:
     from distill.shelf import Entry
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from distill.presets import Preset
 
 app = typer.Typer(help="Keep settings under a name, for one model: distill generate --preset NAME uses them.\n\n"
-                       "Example: distill presets list", no_args_is_help=True, rich_markup_mode=None)
+                       "Example: distill presets list", no_args_is_help=True, add_completion=False,
+                  rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, spaces and . _ + ( ) -")]
 Owner = Annotated[str | None, typer.Argument(

@@ -37,11 +37,11 @@ def copying(found: Copying | None) -> str:
     """How near generated sound is to the recordings, in one line."""
     if found is None:
         return "not measured: the bundle was made before this was a fact of it"
+    median = found.generated.median_db
     if found.held_out is None or found.ratio is None:
-        return (f"generated patches lie {found.generated.median_db:.1f} dB from the nearest recorded patch; no recording "
-                "was held out to compare with")
-    return (f"generated patches lie {found.ratio:.2f} times as far from the nearest recorded patch as held-out recordings "
-            f"do ({found.generated.median_db:.1f} and {found.held_out.median_db:.1f} dB)")
+        return f"generated patches lie {median:.1f} dB from the nearest recorded patch; nothing was held out to compare"
+    return (f"generated patches lie {found.ratio:.2f} times as far from the nearest recorded patch as held-out "
+            f"recordings do ({median:.1f} and {found.held_out.median_db:.1f} dB)")
 
 
 def two_columns(rows: Sequence[tuple[str, str]]) -> None:

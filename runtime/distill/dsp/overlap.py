@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from distill.arrays import namespace
 from distill.errors import InvalidValue, NumericError
 
 Floats = NDArray[np.float32]
@@ -56,16 +57,17 @@ def rising(overlap_frames: int) -> NDArray[np.float64]:
     return result
 
 
-def mixed(old: NDArray[np.floating[Any]], new: NDArray[np.floating[Any]], rise: NDArray[np.float64]) -> Floats:
-    """Crossfade of two [2, n_mels, frames]; `rise` [frames] is the weight of `new`."""
-    old, new = old.astype(np.float64), new.astype(np.float64)
+def mixed(old: Any, new: Any, rise: NDArray[np.float64]) -> Any:
+    """Crossfade of two [2, n_mels, frames], of any device; `rise` [frames] is the weight of `new`."""
+    xp = namespace(old)
+    old, new, rise = (xp.asarray(values, dtype=xp.float64) for values in (old, new, rise))
     # powers relative to the louder of the two, so that no level is too high or too low for the numbers
-    louder = np.maximum(old[0], new[0])
-    old_power = (1 - rise) * 10 ** ((old[0] - louder) / 10)
-    new_power = rise * 10 ** ((new[0] - louder) / 10)
+    louder = xp.maximum(old[0, ...], new[0, ...])
+    old_power = (1 - rise) * 10 ** ((old[0, ...] - louder) / 10)
+    new_power = rise * 10 ** ((new[0, ...] - louder) / 10)
     power = old_power + new_power
-    levels, deviations = louder + 10 * np.log10(power), (old_power * old[1] + new_power * new[1]) / power
-    return np.stack([levels, deviations]).astype(np.float32)
+    levels, deviations = louder + 10 * xp.log10(power), (old_power * old[1, ...] + new_power * new[1, ...]) / power
+    return xp.asarray(xp.stack([levels, deviations]), dtype=xp.float32)
 
 
 def _check(parts: list[NDArray[np.generic]], overlap: int) -> None:

@@ -28,6 +28,6 @@ class Source(ABC):
         """What the next `frames` latent frames are made of, [parts, latent_dim, frames]: a path, noise around it."""
 
     def wandered(self, drawn: Array, wander: Array | np.float32) -> Array:
-        """Latents [latent_dim, frames] of what was drawn [parts, latent_dim, frames]. wander: one value, or [frames]."""
+        """What was drawn, [parts, latent_dim, frames], as latents [latent_dim, frames]; wander: 1 value or [frames]."""
         latents: Array = drawn[0] + drawn[1] * wander
         return latents

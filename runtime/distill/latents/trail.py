@@ -1,9 +1,8 @@
 """A way through the corpus: recordings followed as they are, joined where they are alike.
 
-So that what is heard is the corpus and not a biased sample of it, each recording comes up once before one comes up
-again, and a way begins where a moment drawn from the whole corpus falls: with the recording's own beginning where
-that is a short one, at that moment where it is long. (Begun with their attacks, ten seconds of notes that die away
-for twenty were some 3 dB louder than the notes; drawn independently, two minutes of seven loops were up to 2 dB off.)
+What is heard is to be the corpus, not a biased sample of it. So each recording comes up once before one comes up
+again (drawn independently, two minutes of seven loops were up to 2 dB too loud or too soft), and a way does not always
+begin with an attack (takes of ten seconds out of piano notes that last fifteen were 3.6 dB too loud).
 """
 
 from __future__ import annotations
@@ -17,7 +16,10 @@ Array = NDArray[np.float32]
 
 _NEIGHBOURS = 6  # a jump goes to one of so many
 _JOIN = 4  # latent frames of crossfade at a jump between neighbours
-_LONG_SECONDS = 5.0  # a recording that is longer need not be begun with
+TAKE_SECONDS = 10.0  # what is asked for most
+_LOUDER_DB = 0.5  # than its recording a take may be for beginning where that does
+_BEFORE_SECONDS = 0.25  # of a recording before a moment that are gone back to, so that its attack is not just missed
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
 
 class Trail:
@@ -29,8 +31,8 @@ class Trail:
     """
 
     def __init__(self, prior: Prior, rate_hz: float, seed: np.random.SeedSequence, jumps: float,
-                 start: int | None = None) -> None:
-        """start: the latent frame to begin with; None draws one."""
+                 start: int) -> None:
+        """start: the latent frame to begin with."""
         self._prior = prior
         self._rng = np.random.default_rng(seed)
         self._apart = max(1, round(0.5 * rate_hz))
@@ -38,8 +40,7 @@ class Trail:
         self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
         self._from: Array | None = None  # the old recording's latents during a join
         self._waiting: list[int] = []  # recordings that have not come up in this round, the next one last
-        self._position = self._draw(_LONG_SECONDS * rate_hz) if start is None else start
-        self._file = prior.file_of(self._position)
+        self._position, self._file = start, prior.file_of(start)
         self._stop = prior.span(self._file)[1]
         self._left_until_jump = self._stay()
 
@@ -58,13 +59,6 @@ class Trail:
         if self._left_until_jump <= 0:
             self._try_jump()
         return latent
-
-    def _draw(self, long: float) -> int:
-        """Where to begin: a moment of the corpus that sounds; the start of its recording unless that is `long`."""
-        sounding = np.flatnonzero(self._prior.sounding)
-        place = int(sounding[self._rng.integers(len(sounding))])
-        start, stop = self._prior.span(self._prior.file_of(place))
-        return place if stop - start > long else start
 
     def _next_file(self) -> None:
         if not self._waiting:
@@ -95,3 +89,23 @@ class Trail:
 
     def _stay(self) -> float:
         return float(self._rng.exponential(self._mean_stay)) if self._mean_stay < np.inf else np.inf
+
+
+def beginning(prior: Prior, rate_hz: float, seed: int) -> int:
+    """The latent frame that a walk begins with: a moment of the corpus, or the start of the recording it lies in.
+
+    Where takes of TAKE_SECONDS would be louder than the corpus for always beginning with an attack, or would never get
+    to the end of a recording, they begin in its midst. The moments of seeds 0, 1, 2, ... are the multiples of the
+    golden ratio, modulo one (Weyl 1916): they lie evenly over the corpus, so that takes of seeds that follow each
+    other differ, and a few of them make up the corpus.
+    """
+    moment = (seed * _GOLDEN % (1 << 64)) * prior.total >> 64
+    start, stop = prior.span(prior.file_of(moment))
+    if moment - start <= _BEFORE_SECONDS * rate_hz:
+        return start
+    take = round(TAKE_SECONDS * rate_hz)
+    if stop - start > take:
+        return moment
+    power = 10.0 ** (prior.level[start:stop].astype(np.float64) / 10)
+    louder = np.resize(power, take).mean() / power.mean()  # by repetition, as other recordings follow
+    return start if louder <= 10 ** (_LOUDER_DB / 10) else moment

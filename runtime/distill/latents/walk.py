@@ -23,7 +23,7 @@ from .onsets import Onsets
 from .posterior import Posterior
 from .seeds import path_and_noise
 from .source import Source
-from .trail import Trail
+from .trail import Trail, beginning
 
 Array = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ class Walk(Source):
         self._path: Path
         if knobs.density is None:
             self._path = Trail(prior, rate_hz, path_seed, knobs.chosen("jumps"),
-                               None if near is None else prior.span(near)[0])
+                               beginning(prior, rate_hz, knobs.seed) if near is None else prior.span(near)[0])
         else:
             clock_seed, choice_seed = path_seed.spawn(2)
             clock = Clock(knobs.density, rate_hz, clock_seed)

@@ -25,6 +25,11 @@ class Ramp:
         """Whether the values have arrived."""
         return self._done == self._steps
 
+    @property
+    def left(self) -> int:
+        """Steps until they have."""
+        return self._steps - self._done
+
     def go(self, target: ArrayLike) -> None:
         """Begin to move towards `target`; does nothing where that is the target already."""
         wanted = np.array(target, np.float64)
@@ -36,8 +41,12 @@ class Ramp:
     def take(self, count: int) -> Doubles:
         """The values at the next `count` steps, [values, count]."""
         values = self.ahead(count)
-        self._done = min(self._done + count, self._steps)
+        self.skip(count)
         return values
+
+    def skip(self, count: int) -> None:
+        """Go on by `count` steps."""
+        self._done = min(self._done + count, self._steps)
 
     def ahead(self, count: int) -> Doubles:
         """What `take` would give if the target stayed, [values, count]."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.arrays import namespace
 from distill.knobs import USES, Knobs
 from distill.latents import Source
 from distill.model import Model
@@ -24,7 +26,7 @@ from .ramp import Ramp
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-GRID = 8  # latent frames decoded at a time, at least; fewer cost more, for their context
+GRID = 16  # latent frames decoded at a time, at least; fewer cost more, for their context
 RAMP_SECONDS = 0.06
 
 
@@ -45,22 +47,23 @@ class LatentSequence:
         self._right = max(model.sidecar.chunking.receptive_field_right for model in models)
         self._steps = round(RAMP_SECONDS * lead.sidecar.latent.rate_hz)
         self._knobs, self._path = knobs, _path(knobs)
-        self._positions = Ramp(self._wanted(knobs), self._steps)  # of the sliders
+        self._wanted_path = self._path
+        self._positions = Ramp(self._values(knobs), self._steps)  # of the sliders
         self._wander = Ramp([_wander(knobs)], self._steps)
         self._turn = Ramp([1.0], self._steps)  # from the old stem to the new one
         self._stems = [_Stem(source)]
         self._at = self._start = self._stop = 0  # the present; what is decoded
         self._past = np.empty((lead.latent_dim, 0), np.float32)  # played latents, as far back as decoders look
         self._latents = self._past  # of start to stop
-        self._spectrograms: list[Array] = []  # the same, decoded
+        self._spectrograms: list[Any] = []  # the same, decoded, of the models' devices
 
-    def step(self, count: int, knobs: Knobs) -> list[Array]:
+    def step(self, count: int, knobs: Knobs) -> list[Any]:
         """The next `count` latent frames, as `knobs` have them now -> of each model [2, n_mels, frames], in dB and IF.
 
         At most as many as are left.
         """
         if self._follow(knobs):
-            self._stop = self._at
+            self._stop = self._at  # what is decoded is forgotten
         parts = []
         while count:
             if self._at == self._stop:
@@ -68,7 +71,7 @@ class LatentSequence:
             part = min(count, self._stop - self._at)
             parts.append(self._play(part))
             count -= part
-        return [pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=2)
+        return [pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concat(pieces, axis=2)
                 for pieces in zip(*parts, strict=True)]
 
     def drawn(self) -> Source:
@@ -88,15 +91,15 @@ class LatentSequence:
 
     def _follow(self, knobs: Knobs) -> bool:
         """Whether a control has moved."""
-        moved = knobs != self._knobs
+        moved = knobs is not self._knobs and knobs != self._knobs
+        self._knobs = knobs
         if moved:
-            self._knobs = knobs
-            self._positions.go(self._wanted(knobs))
+            self._positions.go(self._values(knobs))
             self._wander.go([_wander(knobs)])
-        path = _path(knobs)
-        if path != self._path and len(self._stems) == 1 and not self._fades:  # one change of path after the other
-            self._path, moved = path, True
-            self._stems.append(_Stem(self._make(path)))
+            self._wanted_path = _path(knobs)
+        if self._wanted_path != self._path and len(self._stems) == 1 and not self._fades:  # one change after the other
+            self._path, moved = self._wanted_path, True
+            self._stems.append(_Stem(self._make(self._path)))
             if self._segment:
                 self._stems[1].skip(self._at)
             self._turn = Ramp([0.0], self._steps)
@@ -104,8 +107,8 @@ class LatentSequence:
         return moved
 
     def _decode(self) -> None:
-        """The rest of the chunk that the present lies in."""
-        stop = (self._at // self._grid + 1) * self._grid
+        """The chunk that the present lies in, from there on, and the next one too where little of it is left."""
+        stop = ((self._at + self._grid // 2) // self._grid + 1) * self._grid
         last = stop + self._right
         if self._length is not None:
             stop, last = min(stop, self._length), min(last, self._length)
@@ -124,13 +127,13 @@ class LatentSequence:
             latents = (1 - share) * self._stems[0].latents(count, far) + share * latents
         return latents + self._offset(self._positions.ahead(count))
 
-    def _play(self, count: int) -> list[Array]:
+    def _play(self, count: int) -> list[Any]:
         """Move the present on, within what is decoded."""
         here = self._at - self._start
         self._past = np.concatenate([self._past, self._latents[:, here:here + count]], axis=1)
         self._past = self._past[:, max(0, self._past.shape[1] - self._left):]
         for ramp in (self._positions, self._wander, self._turn):
-            ramp.take(count)
+            ramp.skip(count)
         for stem in self._stems:
             stem.skip(count)
         if self._turn.at_rest:
@@ -144,16 +147,12 @@ class LatentSequence:
 
         Column by column: a product of matrices has other bits than those of its columns, which a slider at rest has.
         """
-        columns = [positions[:, 0]]
-        offsets = [self._sliders.offset(columns[0])]
-        if self._positions.at_rest:
-            return offsets[0]
-        for column in positions.T[1:]:
-            offsets.append(offsets[-1] if np.array_equal(column, columns[-1]) else self._sliders.offset(column))
-            columns.append(column)
-        return np.concatenate(offsets, axis=1)
+        count, moving = positions.shape[1], self._positions.left
+        offsets = [self._sliders.offset(position) for position in positions.T[:moving]]
+        rest = self._sliders.offset(positions[:, -1])
+        return np.concatenate([*offsets, np.repeat(rest, count - len(offsets), axis=1)], axis=1) if offsets else rest
 
-    def _wanted(self, knobs: Knobs) -> Doubles:
+    def _values(self, knobs: Knobs) -> Doubles:
         """Every slider's value; sliders that only other models of a blend have are theirs."""
         return self._sliders.values(self._sliders.own(knobs.sliders))
 

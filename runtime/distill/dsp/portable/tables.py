@@ -1,0 +1,64 @@
+"""What follows from a spec, once, in the memory of a library's arrays."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from distill.dsp.axis import axis
+from distill.dsp.stft import window
+from distill.spec import SpectrogramSpec
+
+Array = Any
+
+
+class Tables:
+    """Tables of one spec as arrays of `xp`. Get them from `tables(spec, xp)`, which keeps them.
+
+    left, right:      [n_bins] int64, the bands below and above each bin
+    fraction:         [n_bins] float32, how far the bin lies from the one to the other
+    filterbank:       [n_bins, n_mels] float32, columns sum to one
+    nearest_bin:      [n_mels] int64, the bin nearest to each band's centre
+    band_of_bin:      [n_bins] int64, the last band whose nearest bin is not above the bin
+    advance:          [n_mels] float64, turns that a component at the band's centre makes in a hop
+    advance_per_unit: [n_mels] float64, turns a hop for one unit of spectrogram channel 1
+    first_phase:      [n_mels] float64, turns
+    analysis, synthesis: [overlap, hop_length] float32, the windows, halves swapped
+    """
+
+    def __init__(self, spec: SpectrogramSpec, xp: Any) -> None:
+        self.spec, self.xp = spec, xp
+        bands, win = axis(spec), window(spec)
+        self.overlap = win.overlap
+        self.slope = float(np.float32(-0.25645 * spec.n_fft / (2 * math.pi * spec.hop_length)))
+        bins_to_turns = spec.hop_length / spec.n_fft
+        bins = np.arange(spec.n_bins)
+        left = np.clip(np.searchsorted(bands.centres, bins, side="right") - 1, 0, spec.n_mels - 2)
+        fraction = (bins - bands.centres[left]) / (bands.centres[left + 1] - bands.centres[left])
+        self.left, self.right = xp.asarray(left), xp.asarray(left + 1)
+        self.fraction = xp.asarray(fraction.astype(np.float32))
+        self.filterbank = xp.asarray(np.ascontiguousarray(bands.filterbank.T))
+        self.nearest_bin = xp.asarray(bands.nearest_bin)
+        self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
+        self.advance = xp.asarray(bands.centres * bins_to_turns)
+        self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
+        self.first_phase = xp.asarray(np.mod(math.sqrt(3) * np.arange(spec.n_mels, dtype=np.float64) ** 2, 1.0))
+        self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
+
+    def to_bands(self, values: Array) -> Array:
+        """Weighted mean of `values` [frames, n_bins] (a power, say) under each band -> [frames, n_mels]."""
+        return self.xp.matmul(values, self.filterbank)
+
+    def to_bins(self, levels: Array) -> Array:
+        """Linear interpolation of `levels` [frames, n_mels] (a logarithm) at each bin -> [frames, n_bins]."""
+        low = self.xp.take(levels, self.left, axis=1)
+        return low + self.fraction * (self.xp.take(levels, self.right, axis=1) - low)
+
+
+@lru_cache(maxsize=16)
+def tables(spec: SpectrogramSpec, xp: Any) -> Tables:
+    """The tables of a spec for a namespace, built once."""
+    return Tables(spec, xp)
