@@ -57,16 +57,18 @@ multiple of that of `{BASELINE}`, all in the same run. The best figure of a colu
 _MODELS = """\
 ## With a trained model between
 
-What is held out was never trained on, nor any copy of it; the split is by recording and the same for all. *no model*
+What is held out was never trained on, nor any copy of it; the split is by recording and the same for all. Of ours, the
+weights that did best on it are taken (at the end, their average, or an earlier one), as `distill-train` always does; of
+the others, the last. *no model*
 is the round trip of the same recordings: the ceiling of the models on it. Cost is what decoding and synthesis take as
 a multiple of `distill.synthesize` at `fast`. The best figure of a budget is bold.
 
 * **distill model**: trained with `distill-train`, exported with `distill-export`, run by the runtime:
   `model.synthesize(model.encode(audio, 48000))`, quality `balanced`. Its time is that of a clock on the wall, so what
   else the machine did meanwhile cost it steps; making spectrograms of the copies is part of it.
-* **public scheme model**: the network class, copies, batches, optimiser and schedule of ours on the public scheme (128
-  bands, z-scored, L1 of both channels, random start, linear end), its spectrograms made before its clock started.
-  Played through the scheme's own way back and, *mended*, through the better one.
+* **public scheme model**: the network class, copies, batches and schedule of ours on the public scheme (128 bands,
+  z-scored, L1 of both channels, random start, AdamW at 1e-3, linear end), its spectrograms made before its clock
+  started. Played through the scheme's own way back and, *mended*, through the better one.
 * **RAVE v2**: the networks, distances and optimiser of `acids-rave` 2.3.1 in its configuration v2, first phase (its
   discriminator begins at a million steps), batches of 4 crops of 32768 samples rather than 8 of 131072, which would
   leave it a handful of steps.

@@ -1,6 +1,6 @@
 """A VAE on the public scheme, for as long as ours, on the same recordings: what the representation costs a model.
 
-The network class, the copies at other pitches, the batches, the optimiser and the schedule are ours. The rest is the
+The network class, the copies at other pitches, the batches and the schedule are ours. The rest is the
 public way: both channels z-scored, the plain L1 of both plus a KL divergence, a random start. Its activations at the
 end of the decoder (Softplus and Tanh on z-scored targets, which put most of them out of reach) are left out, which is
 in its favour. What it decodes is played twice: through the scheme's own way back, and through the mended one.
@@ -36,6 +36,7 @@ from .recordings import SAMPLE_RATE, Recording
 Floats = NDArray[np.float32]
 
 N_MELS = 128
+LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed
 
     A budget of seconds is one of `processors` times as much processor time; torch is expected to be on one thread.
     """
-    recipe = replace(recipe, level_jitter_db=0.0)  # a gain in dB means nothing to ln(1 + power)
+    # A gain in dB means nothing to ln(1 + power); and our rate is one for blocks beside layers that hardly move.
+    recipe = replace(recipe, level_jitter_db=0.0, learning_rate=LEARNING_RATE)
     scheme = PublicScheme(network.n_mels)
     least = recipe.crop_frames * HOP
     sources = [

@@ -8,9 +8,9 @@ the root mean square of the differences, so it reads as dB.
     generated   to the nearest patch of any recording: the walk goes through all, those held out included
     held out    to the nearest patch of the recordings trained on: what "new" means in this corpus
 
-Recorded patches begin every 43 ms, so that a copy is found wherever it lies; of those asked after, QUERIES are taken,
-evenly spaced, and patches 40 dB under the corpus's loudest are left out, for silence is near to silence. Recordings
-of more than an hour or so (MOST patches) are searched at every second, third, ... place.
+Recorded patches begin every quarter of a moment, so that a copy is found wherever it lies; of those asked after,
+QUERIES are taken, evenly spaced, and patches 40 dB under the corpus's loudest are left out, for silence is near to
+silence. Recordings of more than twenty minutes or so (MOST patches) are searched at every second, third, ... place.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Array = NDArray[np.float32]
 
 BANDS = 64
 MOMENTS = 4  # of a patch
+PLACES = 4  # in a moment, where recorded patches begin
 QUERIES = 512
 MOST = 100_000  # recorded patches that are searched
 _MOMENT_SECONDS = 0.043
@@ -46,15 +47,18 @@ def measure_copying(model: Model, recordings: Iterable[tuple[bool, Array]]) -> C
     recordings: whether it was held out, and its spectrogram [2, n_mels, frames] in dB and IF units.
     """
     bank = mel_bank(model.spec)
-    held_out: list[Array] = []
-    training: list[Array] = []
+    held_out: list[Array] = []  # as it is asked after
+    known: list[Array] = []  # as it is searched: the training recordings ...
+    unknown: list[Array] = []  # ... and those held out
     for out, spectrogram in recordings:
-        (held_out if out else training).append(moments(spectrogram[0], bank, model.spec))
+        if out:
+            held_out.append(moments(spectrogram[0], bank, model.spec))
+        (unknown if out else known).extend(everywhere(spectrogram[0], bank, model.spec))
     made = [moments(dsp.analyze(model.generate(_SECONDS, seed=seed, loudness="model"), model.spec)[0], bank, model.spec)
             for seed in range(_SEEDS)]
-    floor = max(float(part.max()) for part in (*training, *held_out)) - _RANGE_DB
-    return Copying(generated=_nearest(made, [*training, *held_out], floor),
-                   held_out=_nearest(held_out, training, floor) if held_out else None)
+    floor = max(float(part.max()) for part in (*known, *unknown)) - _RANGE_DB
+    return Copying(generated=_nearest(made, [*known, *unknown], floor),
+                   held_out=_nearest(held_out, known, floor) if held_out else None)
 
 
 def mel_bank(spec: SpectrogramSpec) -> Array:
@@ -69,9 +73,16 @@ def mel_bank(spec: SpectrogramSpec) -> Array:
     return result
 
 
+def everywhere(level: Array, bank: Array, spec: SpectrogramSpec) -> list[Array]:
+    """`moments` of a recording from each of PLACES beginnings in its first moment, as far as there are frames."""
+    size = _frames(spec)
+    offsets = range(0, min(size, level.shape[1]), max(1, size // PLACES))
+    return [moments(level[:, offset:], bank, spec) for offset in offsets]
+
+
 def moments(level: Array, bank: Array, spec: SpectrogramSpec) -> Array:
     """Levels [n_mels, frames], dB -> levels [moments, BANDS], dB; a last moment may be cut short."""
-    size = max(1, round(_MOMENT_SECONDS * spec.frame_rate_hz))
+    size = _frames(spec)
     power = bank @ np.exp(level * np.float32(np.log(10) / 10))
     starts = np.arange(0, power.shape[1], size)
     lengths = np.diff(np.append(starts, power.shape[1]))
@@ -109,6 +120,11 @@ def _nearest(sounds: Sequence[Array], recordings: Sequence[Array], floor_db: flo
     asked = asked[np.linspace(0, len(asked) - 1, min(QUERIES, len(asked))).astype(int)]
     found = distances(asked, recordings, floor_db)
     return Nearest(median_db=round(float(np.median(found)), 2), p10_db=round(float(np.percentile(found, 10)), 2))
+
+
+def _frames(spec: SpectrogramSpec) -> int:
+    """Spectrogram frames in a moment."""
+    return max(1, round(_MOMENT_SECONDS * spec.frame_rate_hz))
 
 
 def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:

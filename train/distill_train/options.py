@@ -33,4 +33,4 @@ DEFAULT_MINUTES = 10.0
 DEFAULT_SEED = 0
 DEFAULT_SIZE = "base"
 DEFAULT_N_MELS = 256  # a network learns these sooner than 384, at little loss: docs/training.md
-MOST_BANDS = 1024  # times frames in a latent frame: the decoder then costs 62 million multiply-accumulates a second
+MOST_BANDS = 1024  # times frames in a latent frame: the decoder costs 65 million MAC a second at most

@@ -31,6 +31,11 @@ def open_parent(options: Options) -> Checkpoint | None:
     return parent
 
 
+def heard_by(parent: Checkpoint | None) -> frozenset[str]:
+    """Hashes of the recordings that the parent was trained on. (Those of its own parents are not known.)"""
+    return frozenset() if parent is None else frozenset(file.sha256 for file in parent.corpus if not file.held_out)
+
+
 def weights_are_for(checkpoint: Checkpoint) -> dict[str, object]:
     """The options whose values the weights of a checkpoint are bound to."""
     network, spec = checkpoint.network, checkpoint.spec

@@ -103,9 +103,12 @@ def choose_seed(options: Options) -> int:
     return seed
 
 
-def make_manifest(corpus: Corpus, seed: int) -> tuple[CorpusFile, ...]:
-    """The recordings as the checkpoint will name them, split into training and held out."""
-    out = held_out([recording.sha256 for recording in corpus.recordings], seed)
+def make_manifest(corpus: Corpus, seed: int, heard: frozenset[str] = frozenset()) -> tuple[CorpusFile, ...]:
+    """The recordings as the checkpoint will name them, split into training and held out.
+
+    heard: hashes of recordings that the weights to begin with were trained on. They are never held out.
+    """
+    out = held_out([recording.sha256 for recording in corpus.recordings if recording.sha256 not in heard], seed)
     return tuple(
         CorpusFile(
             name=recording.name, seconds=recording.seconds, sample_rate=recording.sample_rate,

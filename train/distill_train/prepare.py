@@ -16,7 +16,7 @@ from .device import choose_device, choose_precision
 from .facts import Facts
 from .manifest import CorpusFile
 from .options import DEFAULT_SIZE, Options
-from .parent import open_parent
+from .parent import heard_by, open_parent
 from .pca import patch_starts, start_from_pca
 from .plan import (
     check_disk,
@@ -76,7 +76,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
     _report(corpus, progress)
 
     if previous is None:
-        manifest, recordings = make_manifest(corpus, seed), corpus.recordings
+        manifest, recordings = make_manifest(corpus, seed, heard_by(parent)), corpus.recordings
         training = _part(recordings, manifest, held_out=False)
         if parent is None and window_is_open(options):
             choice = choose_window(training, spec.sample_rate)

@@ -27,8 +27,10 @@ class SoundReader:
     Raises FileError if nothing can be read.
     """
 
-    def __init__(self, path: Path, start: int = 0) -> None:
+    def __init__(self, path: Path, start: int = 0, block: int = BLOCK) -> None:
+        """block: samples read at once; what lies behind a damage in one of them is out of reach."""
         self.path = path
+        self._block = block
         self.truncated = False
         self._start = start
         try:
@@ -47,7 +49,7 @@ class SoundReader:
                 self.truncated |= int(present) < int(declared) < _STREAMED
             while True:
                 try:
-                    block = file.read(BLOCK, dtype="float32", always_2d=True)
+                    block = file.read(self._block, dtype="float32", always_2d=True)
                 except (OSError, RuntimeError) as error:
                     if samples == self._start:  # FLAC that was cut short fails here, after some good blocks
                         raise FileError(f"cannot read {self.path}: {_reason(error)}") from error
@@ -65,7 +67,7 @@ def read_mono(path: Path, start: int = 0, stop: int | None = None) -> tuple[NDAr
 
     Shorter than asked for if the file ends before.
     """
-    reader = SoundReader(path, start)
+    reader = SoundReader(path, start, BLOCK if stop is None else min(BLOCK, max(1, stop - start)))
     blocks: list[NDArray[np.float32]] = []
     wanted = None if stop is None else stop - start
     for block in reader:

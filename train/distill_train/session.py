@@ -37,6 +37,7 @@ from .trainer import StepLoss
 SAVE_INTERVAL = 60.0  # seconds between saves
 EVALUATION_INTERVAL = 10.0  # seconds between looks at the held-out recordings ...
 EVALUATION_SHARE = 0.05  # ... which may take up to this share of the time
+EVALUATIONS = 20  # of a run by steps, at steps that depend on nothing else, so that it ends the same way every time
 _SMOOTHING = 50  # steps that a reported loss is averaged over
 _WORTH_DB = 0.05  # what an earlier moment must have been better by: what came after it holds loud partials better
 
@@ -118,7 +119,7 @@ class Session:
             loss = self._trainer.step(self._sampler, self._used(), self.facts.stats.std[0])
             self._recent.append(loss)
             now = time.monotonic()
-            if now >= next_evaluation:
+            if self._is_due(now >= next_evaluation):
                 self.evaluate()
                 took = time.monotonic() - now
                 next_evaluation = now + max(EVALUATION_INTERVAL, took / EVALUATION_SHARE)
@@ -126,6 +127,11 @@ class Session:
                 self.save()
                 next_save = time.monotonic() + SAVE_INTERVAL
             self._progress.status(self._status(), self._used())
+
+    def _is_due(self, time_is_up: bool) -> bool:
+        """Whether to look at the held-out recordings now."""
+        steps = self.facts.budget.steps
+        return time_is_up if steps is None else self._trainer.steps % _evaluation_steps(steps) == 0
 
     def evaluate(self) -> None:
         """Measure the averaged weights and add a row to the history."""
@@ -137,23 +143,29 @@ class Session:
         if self._recent:
             row |= self._losses()._asdict()
         self._history.append(row)
-        if error == min(self._errors()):
+        if row in self._candidates() and error == self._least()[0]:
             self._best = trainer.average()
         if self._held_out_set and not self._advised and (advice := stalled(self._history)):
             self._progress.note(advice)
             self._advised = True
 
-    def _errors(self) -> list[float]:
-        """What the history says of the averaged weights, in dB."""
-        return [row.get("held_out_db", row.get("training_db", math.inf)) for row in self._history]
+    def _candidates(self) -> list[dict[str, float]]:
+        """Rows of the history whose moment may become the model: of a run by steps not those where a call ended."""
+        steps = self.facts.budget.steps
+        every = 1 if steps is None else _evaluation_steps(steps)
+        return [row for row in self._history if row["step"] % every == 0]
+
+    def _least(self) -> tuple[float, int]:
+        """The least error of the averaged weights at any candidate, dB, and the step where it was."""
+        return min((_error(row), int(row["step"])) for row in self._candidates())
 
     def _earlier_was_better(self, error: float) -> bool:
-        return min(self._errors()) < error - _WORTH_DB
+        return self._least()[0] < error - _WORTH_DB
 
     def save(self, chosen: str | None = None, ended: bool = False) -> Checkpoint:
         """Write the checkpoint and the history as they are now."""
         if chosen is None:
-            chosen = "best" if self._earlier_was_better(self._errors()[-1]) else "ema"
+            chosen = "best" if self._earlier_was_better(_error(self._history[-1])) else "ema"
         facts = {field.name: getattr(self.facts, field.name) for field in fields(Facts)}
         checkpoint = Checkpoint(
             **facts, **self._trainer.state()._asdict(), elapsed_seconds=self.elapsed(), complete=self._used() >= 1,
@@ -178,7 +190,10 @@ class Session:
         }
         chosen = "raw" if errors["raw"] < errors["ema"] else "ema"
         if self._earlier_was_better(errors[chosen]):
-            chosen, errors["best"] = "best", min(self._errors())
+            chosen = "best"
+            errors["best"], step = self._least()
+            self._progress.note(f"the model is that of step {step}: later ones did worse on what was held out"
+                                if self._held_out_set else f"the model is that of step {step}: later ones did worse")
         seconds = self._here()
         checkpoint = self.save(chosen, ended=True)
         networks = checkpoint.build_networks()
@@ -220,6 +235,16 @@ class Session:
             f"loss {self._losses().total:.3f}  {label} {error:.2f} dB  "
             f"{rate * self._audio_seconds_per_step():.0f} audio s/s"
         )
+
+
+def _evaluation_steps(steps: int) -> int:
+    """Steps from one look at the held-out recordings to the next, in a run of so many."""
+    return max(1, steps // EVALUATIONS)
+
+
+def _error(row: dict[str, float]) -> float:
+    """dB."""
+    return row.get("held_out_db", row.get("training_db", math.inf))
 
 
 def summary(result: Result, run: Path) -> dict[str, Any]:

@@ -93,12 +93,17 @@ def _excerpts(recordings: Sequence[Recording], sample_rate: int) -> list[NDArray
 
 
 def _loud_moments(recording: Recording, count: int) -> list[NDArray[np.float32]]:
-    """Stretches about the loudest samples near `count` places spread evenly over the recording, at its own rate."""
+    """Stretches at the recording's own rate: about its loudest sample, and about the loudest near places spread evenly.
+
+    `count` at most. The first keeps a long recording with little in it from being all silence.
+    """
     rate, searched = recording.sample_rate, round(_SEARCHED_SECONDS * recording.sample_rate)
     latest = max(0, recording.samples - searched)
+    places = {latest * (2 * index + 1) // (2 * count) for index in range(1, count)}
+    places.add(min(latest, max(0, recording.peak_sample - searched // 2)))
     fade = np.linspace(0, 1, round(_FADE_SECONDS * rate), dtype=np.float32)
     found = []
-    for start in sorted({latest * (2 * index + 1) // (2 * count) for index in range(count)}):
+    for start in sorted(places):
         samples, _ = read_mono(recording.path, start, start + searched)
         first = max(0, int(np.argmax(np.abs(samples))) - round(_BEFORE_SECONDS * rate))
         excerpt = samples[first : first + round(_EXCERPT_SECONDS * rate)].copy()
