@@ -51,7 +51,8 @@ def test_runtime_agrees_with_torch(bundle: Path, trained: Path) -> None:
     model = distill.load(bundle)
     facts = model.sidecar.normalization
     mean, std = (np.array(v, np.float32).reshape(2, 1, 1) for v in (facts.mean, facts.std))
-    latents = np.random.default_rng(0).standard_normal((model.latent_dim, 300)).astype(np.float32)
+    scale = np.array(load_checkpoint(trained).latent_scale, np.float32)[:, None]
+    latents = scale * np.random.default_rng(0).standard_normal((model.latent_dim, 300)).astype(np.float32)
     with torch.inference_mode():
         expected = decoder(torch.from_numpy(latents)[None])[0].numpy()
         assert np.abs((model.decode(latents) - mean) / std - expected).max() < 1e-4

@@ -11,7 +11,7 @@ from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
 from distill_train.config import SIZES, NetworkConfig, network_config, receptive_field
 from distill_train.network import Decoder, Encoder, decoder_mmac_per_second
-from distill_train.pca import patch_starts, start_from_pca
+from distill_train.pca import latent_scale, patch_starts, rescale, start_from_pca
 
 SMALL = NetworkConfig(n_mels=24, latent_dim=8, width=32, blocks=2, kernel_size=5)
 
@@ -136,6 +136,21 @@ def test_the_start_copes_with_fewer_patches_than_components() -> None:
     silent = torch.zeros(4, SMALL.patch_size)
     start_from_pca(encoder, decoder, silent, 0.1)
     assert decoder(torch.randn(1, 8, 5)).isfinite().all()
+
+
+def test_scaled_latents_are_the_same_model_with_steps_that_are_heard_alike() -> None:
+    encoder, decoder = networks()
+    patches = low_rank(200, SMALL.patch_size, rank=8, noise=0.01) * torch.linspace(3, 0.1, SMALL.patch_size)
+    start_from_pca(encoder, decoder, patches, 1.0)
+    spectrogram = patches.reshape(1, 400, 2, 24).permute(0, 2, 3, 1)
+    white, before = encoder(spectrogram)[0], decoder(encoder(spectrogram)[0])
+    scale = latent_scale(decoder, 1.0)
+    assert np.sqrt(np.mean(np.square(scale))) == pytest.approx(1) and scale[0] > 2 * scale[-1]
+    rescale(encoder, decoder, scale)
+    latents = encoder(spectrogram)[0]
+    torch.testing.assert_close(latents, white * torch.tensor(scale)[:, None])
+    torch.testing.assert_close(decoder(latents), before, rtol=1e-4, atol=1e-4)
+    assert latent_scale(decoder, 1.0) == pytest.approx([1.0] * 8, abs=1e-4)
 
 
 def test_patches_are_spread_over_all_recordings() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -33,6 +34,7 @@ from .config import NetworkConfig, Recipe
 from .files import atomic_write
 from .manifest import CorpusFile
 from .network import Decoder, Encoder
+from .pca import rescale
 from .schedule import Budget
 from .statistics import Statistics
 
@@ -61,6 +63,7 @@ class Checkpoint:
     complete: bool  # the budget is used up
     chosen: str  # "ema", "raw" or "best"
     corpus: tuple[CorpusFile, ...]
+    latent_scale: tuple[float, ...]
     ancestors: tuple[str, ...]  # SHA-256 of the checkpoints it descends from, oldest first
     history: list[dict[str, float]]
     libraries: dict[str, str]
@@ -73,9 +76,10 @@ class Checkpoint:
         return {"ema": self.ema, "raw": self.weights, "best": self.best}[self.chosen]
 
     def build_networks(self) -> tuple[Encoder, Decoder]:
-        """Encoder and decoder with the chosen weights, on the CPU, in eval mode."""
+        """Encoder and decoder with the chosen weights and scaled latents, on the CPU, in eval mode."""
         encoder, decoder = Encoder(self.network), Decoder(self.network)
         split_weights(self.model_weights, encoder, decoder)
+        rescale(encoder, decoder, self.latent_scale)
         return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
 
 
@@ -153,6 +157,9 @@ def _parse(content: object, digest: str) -> Checkpoint:
     for file in values["corpus"]:
         _same_keys("corpus", file, {f.name for f in fields(CorpusFile)})
     values["corpus"] = tuple(CorpusFile(**file) for file in values["corpus"])
+    scale = values["latent_scale"] = tuple(values["latent_scale"])
+    if len(scale) != values["network"].latent_dim or not all(math.isfinite(factor) and factor > 0 for factor in scale):
+        raise ValueError("latent_scale is not a number above 0 for each latent")
     if values["chosen"] not in ("ema", "raw", "best"):
         raise ValueError(f"chosen is {values['chosen']!r}, not ema, raw or best")
     if values["network"].n_mels != values["spec"].n_mels:

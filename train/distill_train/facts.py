@@ -23,4 +23,5 @@ class Facts:
     budget: Budget
     seed: int
     corpus: tuple[CorpusFile, ...]
+    latent_scale: tuple[float, ...]  # [latent_dim] of a latent in the model / in training, where all are alike
     ancestors: tuple[str, ...]  # SHA-256 of the checkpoints it descends from, oldest first

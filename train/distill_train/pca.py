@@ -8,6 +8,10 @@ Let X be the patches with channel 1 scaled by `frequency_weight` (it matters les
 eigenvectors of the covariance and s the standard deviations of the columns of P. The features are P / (s + e) with
 e = 3 % of the largest s: *soft* whitening, so that faint components stay faint and their noise is not blown up.
 The posterior mean takes that back to P / s for the latents, whose variance is then one, as the prior wants.
+
+That is good to learn with and bad to play with: a latent of which little is heard is as large as the first. So the
+model that leaves training has them scaled by what the decoder makes of them (`latent_scale`, `rescale`). Distance
+between latents is then about distance between sounds, and their principal axes are those of the sound.
 """
 
 from __future__ import annotations
@@ -80,3 +84,22 @@ def start_from_pca(encoder: Encoder, decoder: Decoder, patches: Tensor, frequenc
     encoder.blocks.silence()
     decoder.blocks.silence()
     return float(variance[:dim].sum() / covariance.diagonal().sum().clamp_min(1e-12))
+
+
+@torch.no_grad()
+def latent_scale(decoder: Decoder, frequency_weight: float) -> tuple[float, ...]:
+    """[latent_dim] what a step of each latent makes of the (weighted) patch past the blocks, over their RMS."""
+    config = decoder.config
+    channel = torch.tensor([1.0, frequency_weight]).repeat_interleave(config.n_mels).repeat(config.frames_per_latent)
+    made = channel[:, None] * (decoder.patch.weight.double() @ decoder.expand.weight.double())
+    size = made.square().sum(0).sqrt().clamp_min(1e-12)
+    return tuple((size / size.square().mean().sqrt()).clamp_min(FAINTEST).tolist())
+
+
+@torch.no_grad()
+def rescale(encoder: Encoder, decoder: Decoder, scale: Sequence[float]) -> None:
+    """Make the encoder's mean `scale` times as large and the decoder expect that: the same model in other units."""
+    factor = torch.tensor(scale, dtype=torch.float32)
+    encoder.posterior.weight[: len(factor)] *= factor[:, None]
+    encoder.posterior.bias[: len(factor)] *= factor
+    decoder.expand.weight /= factor

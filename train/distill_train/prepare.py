@@ -17,7 +17,7 @@ from .facts import Facts
 from .manifest import CorpusFile
 from .options import DEFAULT_SIZE, Options
 from .parent import heard_by, open_parent
-from .pca import patch_starts, start_from_pca
+from .pca import latent_scale, patch_starts, start_from_pca
 from .plan import (
     check_disk,
     choose_budget,
@@ -106,15 +106,18 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             stats = statistics.measure(source.array() for source in originals)
         else:
             stats, ancestors = parent.stats, (*parent.ancestors, parent.sha256)
-        facts = Facts(spec, stats, network, recipe, budget, seed, manifest, ancestors)
         trainer = Trainer(network, recipe, seed, device)
         stop.check()
         if parent is None:
             explained = _start(trainer, originals, stats)
             progress.note(f"start: {network.latent_dim} principal components explain {explained:.1%} of the corpus")
+            scale = latent_scale(trainer.ema_decoder.cpu(), recipe.frequency_weight)
+            trainer.ema_decoder.to(device)
         else:
             trainer.begin_with(parent.model_weights)
             progress.note(f"start: the weights of {options.parent}, {parent.steps} steps")
+            scale = parent.latent_scale
+        facts = Facts(spec, stats, network, recipe, budget, seed, manifest, scale, ancestors)
     else:
         taken = {field.name: getattr(previous, field.name) for field in fields(Facts)}
         facts = replace(Facts(**taken), budget=budget)
