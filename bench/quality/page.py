@@ -59,9 +59,8 @@ _MODELS = """\
 
 What is held out was never trained on, nor any copy of it; the split is by recording and the same for all. Of ours, the
 weights that did best on it are taken (at the end, their average, or an earlier one), as `distill-train` always does; of
-the others, the last. *no model*
-is the round trip of the same recordings: the ceiling of the models on it. Cost is what decoding and synthesis take as
-a multiple of `distill.synthesize` at `fast`. The best figure of a budget is bold.
+the others, the last. *no model* is the round trip of the same recordings: the ceiling of the models on it. Cost is what
+decoding and synthesis take as a multiple of `distill.synthesize` at `fast`. The best figure of a budget is bold.
 
 * **distill model**: trained with `distill-train`, exported with `distill-export`, run by the runtime:
   `model.synthesize(model.encode(audio, 48000))`, quality `balanced`. Its time is that of a clock on the wall, so what
