@@ -19,7 +19,7 @@ from distill import presets
 from distill.blending import Blend, ModelSlot
 from distill.knobs import Knobs
 from distill.live import Controls, Live, Targets, parse_line
-from distill.live.changes import Change
+from distill.live.changes import Change, change_of
 from distill.live.lines import follow_lines
 from distill.live.osc import OscListener
 from distill.live.ramp import Ramp
@@ -102,6 +102,14 @@ def test_untouched_it_is_the_same_every_time(model: distill.Model, knobs: dict[s
     assert np.array_equal(np.concatenate(list(Live(model, seed=3, **knobs).stream(1.5, block=100)), axis=-1), whole)
     plain = model.generate(1.5, seed=3, **knobs)  # its stereo is balanced in longer steps
     assert np.square(whole - plain).sum() < (1e-2 if "channels" in knobs else 1e-8) * np.square(plain).sum()
+
+
+@pytest.mark.parametrize(("line", "knobs"), [
+    ("slider 1 8", {"seed": 1, "sliders": {1: 8}}), ("seed 2", {"seed": 2}), ("wander 0.9", {"seed": 1, "wander": 0.9})])
+def test_a_stream_begins_where_the_controls_are(model: distill.Model, line: str, knobs: dict[str, Any]) -> None:
+    moved = Live(model, seed=1)
+    moved.send(line)
+    assert np.array_equal(played(moved, 30, {}), played(Live(model, **knobs), 30, {}))
 
 
 def test_said_again_it_changes_nothing(model: distill.Model, name: str) -> None:
@@ -350,6 +358,14 @@ def test_ramp_goes_straight_and_rests_exactly() -> None:
 ])
 def test_lines(line: str, changes: list[Change]) -> None:
     assert list(parse_line(line)) == changes
+
+
+@pytest.mark.parametrize(("word", "rest"), [
+    ("seed", ["9" * 5000]), ("seed", ["9" * 20]), ("slider", ["9" * 5000, 1]), ("weight", ["9" * 5000, 1])])
+def test_numbers_too_long_to_read_are_refused(model: distill.Model, word: str, rest: list[Any]) -> None:
+    """By OSC, whose messages may be longer than lines."""
+    with pytest.raises(distill.InvalidValue):
+        Controls([model, model], Knobs(), (0.5, 0.5)).change([change_of(word, rest)])
 
 
 @pytest.mark.parametrize("line", [
