@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from .errors import DeviceError
+from .errors import DeviceError, DistillError
 
 Array = Any
 
@@ -66,6 +66,18 @@ class Cuda:
 
     def wait(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Around what computes on the card: where the card or its memory fails, as any call may find, DeviceError."""
+    try:
+        yield
+    except DistillError:
+        raise
+    except (RuntimeError, MemoryError) as error:  # of which all of CuPy's are
+        raise DeviceError(f"the GPU failed ({str(error).strip() or type(error).__name__}); "
+                          "use --device cpu, or less at a time") from None
 
 
 def preload() -> None:

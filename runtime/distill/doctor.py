@@ -196,11 +196,16 @@ def _gpu(model: str | None) -> Iterator[Finding]:
         from .golden import replay
         from .model import load
 
-        result = replay(load(model, device="cuda"))
+        try:
+            loaded = load(model, device="cuda")
+        except DeviceError as error:
+            yield Finding("GPU", str(error), "until then --device auto runs on the CPU")
+            return
+        result = replay(loaded)
         yield Finding("GPU", f"{result['provider']}: fp32 within {result['max_error']:.1e} of "
                              f"{result['max_error_allowed']:.1g}; --device auto and cuda use it")
     except DistillError as error:
-        yield Finding("GPU", str(error), "until then --device auto runs on the CPU")
+        yield Finding("GPU", str(error), "use --device cpu", error.exit_code)
     except Exception as error:
         yield Finding("GPU", f"internal error: {type(error).__name__}: {_line(error)}",
                       "please report it, with all of this", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Literal
 
@@ -11,11 +12,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from .bundle import VARIANT_KEY
-from .cuda import ADVICE, Cuda, Memory
+from .cuda import ADVICE, Cuda, Memory, guarded
 from .errors import INCOMPATIBLE, BundleError, DeviceError, InvalidValue, NumericError
 
 Device = Literal["auto", "cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+def has_cuda() -> bool:
+    """Whether onnxruntime was built with CUDA, which "auto" then is."""
+    return _PROVIDERS["cuda"] in ort.get_available_providers()
+
 
 ort.set_default_logger_severity(4)  # its warnings go to stdout or stderr as it likes; errors reach us as exceptions
 
@@ -37,7 +43,7 @@ class Engine:
             raise InvalidValue(f"threads is {threads}; it must be at least 1")
         if device != "auto":
             self._open(graph, where, device, threads)
-        elif _PROVIDERS["cuda"] not in ort.get_available_providers():
+        elif not has_cuda():
             self._open(graph, where, "cpu", threads)
         else:
             try:
@@ -57,10 +63,9 @@ class Engine:
         options.log_severity_level = 4
         options.use_deterministic_compute = wanted == "cuda"
         try:
-            # without enable_fallback=0 onnxruntime would change to the CPU by itself, now or while it runs
-            session = ort.InferenceSession(graph, options, providers=[provider], enable_fallback=0)
+            session = _session(graph, options, provider)
         except Exception as error:
-            if wanted == "cuda":
+            if wanted == "cuda" and _opens_on_cpu(graph, options):
                 raise DeviceError(f"CUDA cannot be used: {_first_line(error)}") from None
             raise BundleError(f"{where}: not a graph that onnxruntime can run. {INCOMPATIBLE}") from None
         if session.get_providers()[0] != _PROVIDERS[wanted]:
@@ -102,8 +107,9 @@ class Engine:
         memory = self.memory
         if memory is None:
             return self.run(array)
-        result = memory.empty(shape)
-        memory.wait()  # for whoever had that memory before
+        with self.guarded():
+            result = memory.empty(shape)
+            memory.wait()  # for whoever had that memory before
         try:
             binding = self._session.io_binding()
             binding.bind_cpu_input(self.input_name, np.ascontiguousarray(array, np.float32))
@@ -112,14 +118,34 @@ class Engine:
             binding.synchronize_outputs()
         except Exception as error:
             raise self._failure(error) from None
-        if not bool(memory.xp.all(memory.xp.isfinite(result))):
+        with self.guarded():
+            finite = bool(memory.xp.all(memory.xp.isfinite(result)))
+        if not finite:
             raise NumericError(f"{self.where}: the graph gave numbers that are not finite")
         return result
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """Around what else is computed on the device: its failures as DeviceError."""
+        return nullcontext() if self.memory is None else guarded()
 
     def _failure(self, error: Exception) -> BundleError | DeviceError:
         """What the failure of a run means: a graph that loaded fails for its own fault, or for the card's memory."""
         kind = BundleError if self.memory is None else DeviceError
         return kind(f"{self.where}: onnxruntime failed on {self.provider} ({_first_line(error)})")
+
+
+def _session(graph: bytes, options: ort.SessionOptions, provider: Any) -> ort.InferenceSession:
+    # without enable_fallback=0 onnxruntime would change to the CPU by itself, now or while it runs
+    return ort.InferenceSession(graph, options, providers=[provider], enable_fallback=0)
+
+
+def _opens_on_cpu(graph: bytes, options: ort.SessionOptions) -> bool:
+    """Whether it is a graph at all."""
+    try:
+        _session(graph, options, _PROVIDERS["cpu"])
+    except Exception:
+        return False
+    return True
 
 
 @cache

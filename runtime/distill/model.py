@@ -137,7 +137,8 @@ class Model:
             return dsp.synthesize(whole, self.spec, quality, length)
         from .dsp import portable
 
-        return on_host(portable.synthesize(whole, self.spec, quality, length, xp=namespace(whole)))
+        with self._engine.guarded():
+            return on_host(portable.synthesize(whole, self.spec, quality, length, xp=namespace(whole)))
 
     def encode(self, audio: ArrayLike, sample_rate: int) -> Array:
         """Samples [samples] or [channels, samples] at `sample_rate` Hz -> latents [latent_dim, latent_frames].
@@ -253,7 +254,8 @@ class Model:
 
     def _finished(self, piece: Any) -> Any:
         limit = float(np.float32(self.sidecar.loudness.frame_limit_db))
-        return _held_down(self._decoder.denormalise(piece), limit)
+        with self._engine.guarded():
+            return _held_down(self._decoder.denormalise(piece), limit)
 
     def cut(self, knobs: Knobs) -> Cut | None:
         """Where the latents of `knobs` are cut into segments, if they are."""
@@ -265,7 +267,9 @@ class Model:
 
     def _whole(self, latents: ArrayLike, chunk: int | None = None) -> Any:
         """The same as `decode`, in the device's memory."""
-        return self._decoder.denormalise(self._decoder.normalised(self._checked(latents), chunk))
+        normalised = self._decoder.normalised(self._checked(latents), chunk)
+        with self._engine.guarded():
+            return self._decoder.denormalise(normalised)
 
     def _checked(self, latents: ArrayLike) -> Array:
         array = np.asarray(latents, np.float32)

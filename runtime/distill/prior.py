@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath as Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from .bundle import Bundle
 from .errors import BundleError, InvalidValue
 
 Array = NDArray[np.float32]
+Kept = TypeVar("Kept")
 
 _SPREAD_PLACES = 400  # frames of the corpus whose neighbours are looked at
 _SPREAD_NEIGHBOURS = 4
@@ -39,6 +42,7 @@ class Prior:
     spread: Array
     level: Array
     _usual: dict[int, float] = field(default_factory=dict, repr=False)  # by `apart`
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Prior | None:
@@ -70,6 +74,13 @@ class Prior:
             raise BundleError(f"{where}: `level` has shape {level.shape} or non-finite numbers; must be finite, "
                               f"[{latents.shape[1]}]")
         return cls(latents, offsets.astype(np.int64), tuple(str(n) for n in names), spread, level)
+
+    def once(self, what: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives, kept as `what`: what follows from the corpus alone need not be found for every sound."""
+        if what not in self._kept:
+            self._kept[what] = make()
+        found: Kept = self._kept[what]
+        return found
 
     @property
     def total(self) -> int:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from . import dsp
 from .arrays import not_on_host
+from .cuda import guarded
 from .errors import InvalidValue, NumericError
-from .knobs import Knobs
+from .knobs import Knobs, Quality
 from .limiter import limited
 from .loop import LoopFrames, check_loop, closed, dropped, sealed
 from .spec import SpectrogramSpec
@@ -108,9 +109,9 @@ def sounded(voice: Voice | Mixture, knobs: Knobs, total: int | None, lane: int =
     frames = loop.needed if loop else None if total is None else voice.spec.frames(total)
     pieces = voice.spectrograms(knobs, frames, lane)
     if loop:
-        sound = dropped(_synthesized(closed(pieces, loop), voice.spec, knobs, None), loop.surplus)
+        sound = dropped(synthesized(closed(pieces, loop), voice.spec, knobs.quality), loop.surplus)
     else:
-        sound = _synthesized(pieces, voice.spec, knobs, total)
+        sound = synthesized(pieces, voice.spec, knobs.quality, total)
     return _amplified(sound, voice.gain_db) if knobs.loudness == "equal" else sound
 
 
@@ -130,17 +131,23 @@ def _placed(voice: Voice | Mixture, knobs: Knobs, total: int | None, hop: int | 
     return at_the_ears(pair, rate, knobs.chosen("azimuth"), knobs.chosen("turn"), width, hop)
 
 
-def _synthesized(pieces: Iterator[Any], spec: SpectrogramSpec, knobs: Knobs, total: int | None) -> Iterator[Array]:
+def synthesized(pieces: Iterator[Any], spec: SpectrogramSpec, quality: Quality,
+                total: int | None = None) -> Iterator[Array]:
+    """Pieces [2, n_mels, any] of one spectrogram, in whatever memory -> its samples in pieces, in the host's.
+
+    total: samples wanted, of quality "high" alone. Raises DeviceError where a GPU fails.
+    """
     elsewhere, pieces = not_on_host(pieces)
     if elsewhere:
         from .dsp import portable
 
-        yield from portable.sound(pieces, spec, knobs.quality, total)
+        with guarded():
+            yield from portable.sound(pieces, spec, quality, total)
         return
-    if knobs.quality == "high":
+    if quality == "high":
         yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high", total)
         return
-    synthesizer = dsp.Synthesizer(spec, knobs.quality)
+    synthesizer = dsp.Synthesizer(spec, quality)
     size = _FIRST_PUSH
     for piece in pieces:
         start = 0

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import dsp
-from .arrays import not_on_host
 from .errors import FileError, NumericError
 from .knobs import Quality
 from .limiter import limited
 from .loudness import Meter
 from .model import Model
+from .render import synthesized
 from .stereo import together
 
 Array = NDArray[np.float32]
@@ -104,23 +104,8 @@ class Resynthesis:
     def _line(self, recording: Iterable[Array], channel: int) -> Iterator[tuple[Array, Array]]:
         """One channel: pieces of it, and of what the model makes of it, equally long."""
         heard, encoded = itertools.tee(piece[channel] for piece in recording)
-        return together(heard, self._sound(self._model.encoded(encoded)))
-
-    def _sound(self, latents: Iterable[Array]) -> Iterator[Array]:
-        spec = self._model.spec
-        elsewhere, pieces = not_on_host(self._model.decoded(latents))
-        if elsewhere:
-            from .dsp import portable
-
-            yield from portable.sound(pieces, spec, self._quality)
-            return
-        if self._quality == "high":
-            yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high")
-            return
-        synthesizer = dsp.Synthesizer(spec, self._quality)
-        for piece in pieces:
-            yield synthesizer.push(piece)
-        yield synthesizer.flush()
+        return together(heard, synthesized(self._model.decoded(self._model.encoded(encoded)), self._model.spec,
+                                           self._quality))
 
     def _stored(self) -> Iterator[Array]:
         self._store.seek(0)

@@ -81,8 +81,9 @@ class Sliders:
             return self.names.index(name)
         if name in self._other_names:
             return self._other_names[name]
-        if name.isdecimal() and 1 <= int(name) <= len(self.names):
-            return int(name) - 1
+        numbers = [str(number) for number in range(1, len(self.names) + 1)]
+        if name in numbers:
+            return numbers.index(name)
         if not self.names:
             raise InvalidValue(f"no slider {key!r}: this model has none")
         raise InvalidValue(f"no slider {key!r}{did_you_mean(name, self.names) or ';'} this model has "

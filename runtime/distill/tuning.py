@@ -128,12 +128,16 @@ def load_tuned(model: str | os.PathLike[str] | None, *, device: Device = "auto",
                threads: int | None = None) -> tuple[Model, bool]:
     """`distill.load` with what `distill bench` found best here, where the caller leaves it open.
 
+    It measures the CPU, so nothing of it is used where CUDA is asked for, or is what "auto" means.
+
     Returns the model, and whether a kept choice decided about anything. Raises what `load` raises.
     """
+    from .engine import has_cuda
     from .model import Model
 
     bundle = open_bundle(model)
-    kept = None if variant is not None and threads is not None else recall(bundle.sidecar.model.id)
+    on_cpu = device == "cpu" or (device == "auto" and not has_cuda())
+    kept = recall(bundle.sidecar.model.id) if on_cpu and (variant is None or threads is None) else None
     if kept is not None and (kept.variant not in bundle.sidecar.variants or _alone(bundle)):
         kept = None  # the choice was made for a copy of this model with more files
     open_choice = Choice() if kept is None else kept

@@ -21,8 +21,9 @@ import pytest
 
 import distill
 from bench import gpu as bench
-from distill import doctor, engine
+from distill import doctor, engine, golden, tuning
 from distill.cuda import Cuda
+from distill.golden import replay
 
 Run = Callable[..., "CompletedProcess[str]"]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -239,6 +240,56 @@ def test_numbers_that_are_not_finite(tiny: Path, card: None) -> None:
         gpu._engine.run_in_place(np.zeros_like(latents), (1, 2, gpu.spec.n_mels, 1))
 
 
+@pytest.mark.parametrize("problem", [RuntimeError("cudaErrorIllegalAddress"), MemoryError("out of memory")])
+def test_a_card_that_fails_while_it_runs(tiny: Path, card: None, here: Run, tmp_path: Path, problem: Exception,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it does: at the decoder's output, at arithmetic on it, in the synthesis."""
+    from distill.dsp.portable import synthesis
+
+    gpu = distill.load(tiny, device="cuda")
+
+    def fail(*_: object, **__: object) -> None:
+        raise problem
+
+    latents = np.zeros((gpu.latent_dim, 8), np.float32)
+    for owner, name in ((StandIn, "empty"), (StandIn, "wait"), (distill.decoder.ChunkDecoder, "denormalise"),
+                        (synthesis, "StartSpectrum")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fail)
+            for make in (lambda: gpu.synthesize(latents), lambda: gpu.generate(0.1, seed=1)):
+                with pytest.raises(distill.DeviceError, match="GPU failed.*--device cpu"):
+                    make()
+    monkeypatch.setattr(StandIn, "wait", fail)
+    done = here("generate", tiny, "-o", tmp_path / "x.wav", "--seconds", 0.1, "--seed", 1, "--device", "cuda")
+    assert done.returncode == 5 and done.stderr.splitlines()[1:] == [
+        f"distill: the GPU failed ({problem}); use --device cpu, or less at a time"]
+
+
+def test_no_graph_is_a_broken_bundle_on_any_device(card: None) -> None:
+    for device in ("cpu", "cuda", "auto"):
+        with pytest.raises(distill.BundleError, match=r"decoder\.onnx: not a graph"):
+            engine.Engine(b"no graph", "decoder.onnx", device)  # type: ignore[arg-type]
+
+
+def test_check_proves_the_synthesis_of_the_gpu(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distill.dsp import portable
+
+    honest = portable.synthesize
+    monkeypatch.setattr(portable, "synthesize", lambda *a, **k: 2 * honest(*a, **k))
+    replay(distill.load(tiny, device="cpu"))
+    with pytest.raises(distill.BundleError, match="does not sound as exported"):
+        replay(distill.load(tiny, device="cuda"))
+
+
+def test_what_bench_kept_is_for_the_cpu(tiny: Path, card: None, tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path))
+    tuning.keep(distill.load(tiny).sidecar.model.id, tuning.Choice(variant="int8", threads=2), 10.0)
+    for device, used in (("cpu", True), ("cuda", False), ("auto", False)):
+        model, tuned = tuning.load_tuned(tiny, device=device)  # type: ignore[arg-type]
+        assert tuned == used and model.variant == ("int8" if used else "fp32")
+
+
 def test_doctor_looks_at_the_gpu(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = doctor._gpu(str(tiny))
     assert found.code == 0 and found.advice is None and CUDA in found.found
@@ -248,6 +299,18 @@ def test_doctor_looks_at_the_gpu(tiny: Path, card: None, monkeypatch: pytest.Mon
     assert found.code == 0 and found.advice is not None and "distill-audio[cupy]" in found.found
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
     assert list(doctor._gpu(str(tiny))) == []
+
+
+@pytest.mark.parametrize("problem", [distill.BundleError("does not sound"), distill.DeviceError("the GPU failed")])
+def test_doctor_says_that_a_gpu_sounds_wrong(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch,
+                                             problem: distill.DistillError) -> None:
+    """--device auto would use it all the same."""
+    def replay(model: distill.Model) -> None:
+        raise problem
+
+    monkeypatch.setattr(golden, "replay", replay)
+    (found,) = doctor._gpu(str(tiny))
+    assert found.code == problem.exit_code and found.advice == "use --device cpu"
 
 
 def test_bench_compares(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch,

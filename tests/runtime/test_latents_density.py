@@ -68,6 +68,8 @@ def test_the_clock_keeps_its_rate_and_can_be_asked_again() -> None:
         first = max(i for i, e in enumerate(events) if e <= max(start, events[0]))
         assert part == [e - start for e in events[first:first + 40]]
     assert len(again._events) < 60  # what is past is forgotten
+    only = Clock(4.0, RATE, np.random.SeedSequence(1))
+    assert list(itertools.islice(only.once(), 2000)) == events and len(only._events) < 2
 
 
 def test_a_clock_faster_than_the_latents_is_refused() -> None:

@@ -19,11 +19,11 @@ from distill import presets
 from distill.blending import Blend, ModelSlot
 from distill.knobs import Knobs
 from distill.live import Controls, Live, Targets, parse_line
-from distill.live.changes import Change
+from distill.live.changes import Change, change_of
 from distill.live.lines import follow_lines
 from distill.live.osc import OscListener
 from distill.live.ramp import Ramp
-from distill.live.sequence import GRID
+from distill.live.sequence import GRID, LatentSequence
 from distill.live.steering import Steering
 
 STILL: dict[str, Any] = {"mode": "vector", "evolution": 0.0, "seed": 1}  # a sound that does not change by itself
@@ -102,6 +102,14 @@ def test_untouched_it_is_the_same_every_time(model: distill.Model, knobs: dict[s
     assert np.array_equal(np.concatenate(list(Live(model, seed=3, **knobs).stream(1.5, block=100)), axis=-1), whole)
     plain = model.generate(1.5, seed=3, **knobs)  # its stereo is balanced in longer steps
     assert np.square(whole - plain).sum() < (1e-2 if "channels" in knobs else 1e-8) * np.square(plain).sum()
+
+
+@pytest.mark.parametrize(("line", "knobs"), [
+    ("slider 1 8", {"seed": 1, "sliders": {1: 8}}), ("seed 2", {"seed": 2}), ("wander 0.9", {"seed": 1, "wander": 0.9})])
+def test_a_stream_begins_where_the_controls_are(model: distill.Model, line: str, knobs: dict[str, Any]) -> None:
+    moved = Live(model, seed=1)
+    moved.send(line)
+    assert np.array_equal(played(moved, 30, {}), played(Live(model, **knobs), 30, {}))
 
 
 def test_said_again_it_changes_nothing(model: distill.Model, name: str) -> None:
@@ -212,6 +220,37 @@ def test_latents_go_over_to_another_seed_in_even_steps(model: distill.Model, kno
     share = [float((made[:, at + t] - old[:, at + t]) @ (there[:, t] - old[:, at + t])
                    / np.square(there[:, t] - old[:, at + t]).sum()) for t in range(STEPS + 5)]
     np.testing.assert_allclose(share, np.minimum(np.arange(1, STEPS + 6) / STEPS, 1), atol=1e-5)
+
+
+def test_a_slider_on_its_way_crosses_the_border_of_a_segment(model: distill.Model) -> None:
+    """Two segments of one constant sound, a slider moved just before the second begins: no step, while both play."""
+    def begun(knobs: Knobs) -> LatentSequence:
+        return LatentSequence(model, [Echo(model)], model.source, model.source(knobs), knobs, 40)  # type: ignore[list-item]
+
+    knobs = Knobs.of(**STILL)
+    moved = Knobs.of(**STILL, sliders={"1": 8})
+    first = begun(knobs)
+    first.step(2, knobs)
+    first.step(1, moved)
+    second = begun(moved)
+    second.go_on_from(first)
+    assert np.array_equal(second.step(20, moved)[0], first.step(20, moved)[0])
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_the_next_segment_goes_on_with_the_ramp(model: distill.Model, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """What sliders add is the same for both segments wherever they overlap."""
+    knobs = Knobs(seed=3, mode="crossfade", segment=0.6, overlap=0.2)
+    cut = model.cut(knobs)
+    assert cut is not None
+    added: list[np.ndarray] = []
+    honest = LatentSequence._play
+    monkeypatch.setattr(LatentSequence, "_play", lambda self, count: (
+        added.append(self._positions.ahead(1)[0, 0]), honest(self, count))[1])
+    frames = 2 * cut.stride * model.sidecar.latent.frames_per_latent
+    spectrogram(Controls([model], knobs), model, frames, {cut.stride - at: "slider 1 8"})
+    both = np.array(added[cut.stride:cut.stride + 2 * cut.overlap]).reshape(-1, 2)
+    assert np.array_equal(both[:, 0], both[:, 1]) and both[0, 0] < both[-1, 0] == 8
 
 
 def test_latents_wander_off_in_even_steps(model: distill.Model) -> None:
@@ -350,6 +389,14 @@ def test_ramp_goes_straight_and_rests_exactly() -> None:
 ])
 def test_lines(line: str, changes: list[Change]) -> None:
     assert list(parse_line(line)) == changes
+
+
+@pytest.mark.parametrize(("word", "rest"), [
+    ("seed", ["9" * 5000]), ("seed", ["9" * 20]), ("slider", ["9" * 5000, 1]), ("weight", ["9" * 5000, 1])])
+def test_numbers_too_long_to_read_are_refused(model: distill.Model, word: str, rest: list[Any]) -> None:
+    """By OSC, whose messages may be longer than lines."""
+    with pytest.raises(distill.InvalidValue):
+        Controls([model, model], Knobs(), (0.5, 0.5)).change([change_of(word, rest)])
 
 
 @pytest.mark.parametrize("line", [

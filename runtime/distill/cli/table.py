@@ -38,8 +38,11 @@ def copying(found: Copying | None) -> str:
     if found is None:
         return "not measured: the bundle was made before this was a fact of it"
     median = found.generated.median_db
-    if found.held_out is None or found.ratio is None:
-        return f"generated patches lie {median:.1f} dB from the nearest recorded patch; nothing was held out to compare"
+    lie = f"generated patches lie {median:.1f} dB from the nearest recorded patch"
+    if found.held_out is None:
+        return f"{lie}; nothing was held out to compare"
+    if found.ratio is None:
+        return f"{lie}, held-out recordings repeat others exactly (0 dB)"
     return (f"generated patches lie {found.ratio:.2f} times as far from the nearest recorded patch as held-out "
             f"recordings do ({median:.1f} and {found.held_out.median_db:.1f} dB)")
 

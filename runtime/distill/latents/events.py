@@ -41,6 +41,13 @@ class Clock:
                 self._events.popleft()
         return self._follow(frame)
 
+    def once(self) -> Iterator[int]:
+        """What `since(0)` gives, for whoever asks no more: what is past is forgotten."""
+        while True:
+            if not self._events:
+                self._add()
+            yield self._events.popleft()
+
     def _follow(self, frame: int) -> Iterator[int]:
         index = 0
         while True:

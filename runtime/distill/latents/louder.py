@@ -24,11 +24,14 @@ def louder(posterior: Posterior, prior: Prior | None, level_of: LevelOf) -> Arra
     such direction, and the result is zero.
     """
     if prior is not None:
-        latents, level = prior.latents[:, prior.sounding], prior.level[prior.sounding]
-    else:
-        drawn = np.random.default_rng(0).standard_normal((len(posterior.mean), _DRAWN), np.float32)
-        latents = posterior.mean[:, None] + posterior.root @ drawn
-        level = level_of(latents)
+        return prior.once(louder, lambda: _direction(prior.latents[:, prior.sounding], prior.level[prior.sounding]))
+    drawn = np.random.default_rng(0).standard_normal((len(posterior.mean), _DRAWN), np.float32)
+    latents = posterior.mean[:, None] + posterior.root @ drawn
+    return _direction(latents, level_of(latents))
+
+
+def _direction(latents: Array, level: Array) -> Array:
+    """The regression, of latents [latent_dim, n] on their levels [n]."""
     apart = (level - level.mean()).astype(np.float64)
     variance = float(np.mean(np.square(apart)))
     if variance < 1.0:

@@ -27,6 +27,11 @@ class Onsets(Struct, frozen=True, eq=False):
 
     @classmethod
     def of(cls, prior: Prior, rate_hz: float) -> Onsets:
+        """Those of a corpus whose latents come at `rate_hz`, found once."""
+        return prior.once((cls, rate_hz), lambda: cls._found(prior, rate_hz))
+
+    @classmethod
+    def _found(cls, prior: Prior, rate_hz: float) -> Onsets:
         apart = max(1, round(_APART_SECONDS * rate_hz))
         audible = float(prior.level.max()) - _RANGE_DB
         positions, room = [], []

@@ -32,15 +32,9 @@ class Posterior(Struct, frozen=True, eq=False):
 
     @classmethod
     def of(cls, latent: Latent, prior: Prior | None) -> Posterior:
-        """From the stored corpus, without its silences; where there is none, from the sidecar."""
+        """From the stored corpus, found once; where there is none, from the sidecar."""
         if prior is not None:
-            places = np.flatnonzero(prior.sounding)[::-(-int(prior.sounding.sum()) // _ENOUGH)]
-            sounding = prior.latents[:, places]
-            mean = sounding.mean(axis=1)
-            std = np.maximum(sounding.std(axis=1), np.float32(1e-3))
-            apart = (sounding - mean[:, None]).astype(np.float64)
-            return cls(mean, std, _most_typical(sounding, prior.level[places], std),
-                       square_root(apart @ apart.T / apart.shape[1]), prior.spread)
+            return prior.once(cls, lambda: cls._of_corpus(prior))
         mean, std = np.array(latent.mean), np.array(latent.std)
         axes = np.array(latent.pca.components).reshape(-1, latent.dim)
         # The sidecar has the variance along the first axes, and of each dimension: what the axes do not explain of
@@ -50,6 +44,17 @@ class Posterior(Struct, frozen=True, eq=False):
         covariance[np.diag_indices(latent.dim)] += np.maximum(np.square(std) - np.diag(covariance), 0)
         root = square_root(covariance)
         return cls(mean.astype(np.float32), std.astype(np.float32), None, root, root * np.float32(_NEIGHBOURLY))
+
+    @classmethod
+    def _of_corpus(cls, prior: Prior) -> Posterior:
+        """Without its silences."""
+        places = np.flatnonzero(prior.sounding)[::-(-int(prior.sounding.sum()) // _ENOUGH)]
+        sounding = prior.latents[:, places]
+        mean = sounding.mean(axis=1)
+        std = np.maximum(sounding.std(axis=1), np.float32(1e-3))
+        apart = (sounding - mean[:, None]).astype(np.float64)
+        return cls(mean, std, _most_typical(sounding, prior.level[places], std),
+                   square_root(apart @ apart.T / apart.shape[1]), prior.spread)
 
 
 def _most_typical(latents: Array, level: Array, std: Array) -> Array:

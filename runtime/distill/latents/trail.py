@@ -39,8 +39,9 @@ class Trail:
         self._mean_stay = rate_hz / jumps if jumps > 0 else np.inf  # latent frames between tries to jump
         self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
         self._from: Array | None = None  # the old recording's latents during a join
-        self._waiting: list[int] = []  # recordings that have not come up in this round, the next one last
         self._position, self._file = start, prior.file_of(start)
+        self._waiting = self._round()  # recordings that have not come up in this round, the next one last
+        self._waiting.remove(self._file)
         self._stop = prior.span(self._file)[1]
         self._left_until_jump = self._stay()
 
@@ -61,14 +62,16 @@ class Trail:
         return latent
 
     def _next_file(self) -> None:
-        if not self._waiting:
-            self._waiting = [int(file) for file in self._rng.permutation(len(self._prior.files))]
-            if self._waiting[-1] == self._file:  # not the same one twice in a row, where there is another
-                self._waiting.insert(0, self._waiting.pop())
+        self._waiting = self._waiting or self._round()
+        if self._waiting[-1] == self._file:  # not the same one twice in a row, where there is another
+            self._waiting.insert(0, self._waiting.pop())
         self._file = self._waiting.pop()
         self._position, self._stop = self._prior.span(self._file)
         self._from = None
         self._left_until_jump = self._stay()
+
+    def _round(self) -> list[int]:
+        return [int(file) for file in self._rng.permutation(len(self._prior.files))]
 
     def _try_jump(self) -> None:
         self._left_until_jump = self._stay()

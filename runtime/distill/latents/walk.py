@@ -55,7 +55,7 @@ class Walk(Source):
         else:
             clock_seed, choice_seed = path_seed.spawn(2)
             clock = Clock(knobs.density, rate_hz, clock_seed)
-            self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.since(0), near)
+            self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.once(), near)
         self._noise = SmoothNoise(prior.spread, period_of(WANDER_SECONDS, rate_hz), noise_seed)
         self._wander = np.float32(knobs.chosen("wander"))
         self._dim = len(prior.latents)

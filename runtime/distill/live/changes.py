@@ -22,6 +22,7 @@ FORMS: dict[What, str] = {
     "slider": "slider NAME VALUE", "weight": "weight NAME VALUE", "wander": "wander VALUE", "preset": "preset NAME",
     "seed": "seed NUMBER"}
 LONGEST_LINE = 4096  # bytes
+_LONGEST_NUMBER = 19  # digits: those of 2^63, which is more than any seed; Python refuses to read 4301
 _SHOWN = 60  # characters of a line that is not understood
 
 
@@ -65,7 +66,7 @@ def change_of(word: str, rest: Sequence[Any]) -> Change:
                 raise wrong
             return Change(word, value=_number(rest[0], said, form))
         case "seed":
-            if len(rest) != 1 or not str(rest[0]).isdecimal():
+            if len(rest) != 1 or not str(rest[0]).isdecimal() or len(str(rest[0])) > _LONGEST_NUMBER:
                 raise wrong
             return Change(word, str(int(str(rest[0]))))
         case _:

@@ -117,8 +117,9 @@ class Controls:
             found = [i for i, label in enumerate(known) if label.casefold() == name.casefold()]
             if len(found) == 1:
                 return found[0]
-        if name.isdecimal() and 1 <= int(name) <= len(names):
-            return int(name) - 1
+        numbers = [str(number) for number in range(1, len(names) + 1)]
+        if name in numbers:
+            return numbers.index(name)
         shown = [label or own for label, own in zip(self._labels, names, strict=True)]
         raise InvalidValue(f"weight {name!r}: no such model, or more than one; there are "
                            f"{', '.join(f'{i}: {n}' for i, n in enumerate(shown, 1))}")

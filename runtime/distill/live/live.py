@@ -52,20 +52,20 @@ class Live:
             self.controls = Controls(voice.models, wishes, weights, voice.labels)
         else:
             self.controls = Controls([voice], wishes)
-        self._voice, self._knobs, self._chunk = voice, wishes, chunk
+        self._voice, self._chunk = voice, chunk
 
     def send(self, line: str) -> None:
         """Obey a control line (`slider brightness 3`). Raises InvalidValue or NotFound; then nothing has changed."""
         self.controls.send(line)
 
     def stream(self, seconds: float | None = None, *, block: int = 512) -> Iterator[Array]:
-        """Blocks of `block` samples, as `Model.stream` gives them; each stream follows the controls from now on."""
+        """Blocks of `block` samples, as `Model.stream` gives them; each stream begins where the controls are now."""
         return blocks(self.pieces(seconds), block)
 
     def pieces(self, seconds: float | None = None) -> Iterator[Array]:
         """The same sound in pieces of any size, as soon as they are made: for a pipe, which makes its own blocks."""
         hop: int = 1 << round(math.log2(_HOP_SECONDS * self._voice.sample_rate))  # 512 at 48 kHz
-        return render(self.voice(), self._knobs, seconds, hop)
+        return render(self.voice(), self.controls.now.knobs, seconds, hop)
 
     def voice(self) -> Voice | Mixture:
         """What `render` can play; one for each stream."""

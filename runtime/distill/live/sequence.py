@@ -10,6 +10,7 @@ seam.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +74,10 @@ class LatentSequence:
             count -= part
         return [pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concat(pieces, axis=2)
                 for pieces in zip(*parts, strict=True)]
+
+    def go_on_from(self, before: LatentSequence) -> None:
+        """Have sliders and wander where the sequence `before` has them now, on their way or not."""
+        self._positions, self._wander = copy(before._positions), copy(before._wander)
 
     def drawn(self) -> Source:
         """The source, all of this sequence drawn from it, for the sequence that comes next.

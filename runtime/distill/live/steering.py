@@ -84,6 +84,8 @@ class Steering:
             size = cut.length if left is None else min(cut.length, left)
             left = None if left is None else left - size
             segment = begun(source, knobs, size)
+            if fading is not None:
+                segment.go_on_from(fading)
             alone, done = size if left == 0 else size - cut.overlap, 0
             while done < alone:
                 over = done < cut.overlap and fading is not None
