@@ -105,7 +105,8 @@ def test_untouched_it_is_the_same_every_time(model: distill.Model, knobs: dict[s
 
 
 @pytest.mark.parametrize(("line", "knobs"), [
-    ("slider 1 8", {"seed": 1, "sliders": {1: 8}}), ("seed 2", {"seed": 2}), ("wander 0.9", {"seed": 1, "wander": 0.9})])
+    ("slider 1 8", {"seed": 1, "sliders": {1: 8}}), ("seed 2", {"seed": 2}),
+    ("wander 0.9", {"seed": 1, "wander": 0.9})])
 def test_a_stream_begins_where_the_controls_are(model: distill.Model, line: str, knobs: dict[str, Any]) -> None:
     moved = Live(model, seed=1)
     moved.send(line)
