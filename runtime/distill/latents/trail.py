@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 _NEIGHBOURS = 6  # a jump goes to one of so many
 _JOIN = 4  # latent frames of crossfade at a jump between neighbours
 TAKE_SECONDS = 10.0  # what is asked for most
-_LOUDER_DB = 0.8  # than its recording a take may be for beginning where that does
+_LOUDER_DB = 0.5  # than its recording a take may be for beginning where that does
 _BEFORE_SECONDS = 0.25  # of a recording before a moment that are gone back to, so that its attack is not just missed
 _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
