@@ -9,40 +9,46 @@ from typing import NamedTuple
 from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
 
+REACH = 3  # bands to either side that a frequency is read off
+LOOKS = 8  # features of such a neighbourhood
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """The shape of the VAE. The decoder mirrors the encoder, so one set of numbers describes both."""
 
     n_mels: int  # bands of the spectrogram
-    latent_dim: int = 128  # numbers in one latent frame
+    parts: tuple[int, ...]  # latents of each part of a patch, its cosines over time, the slowest first
     frames_per_latent: int = 2  # spectrogram frames that one latent frame stands for
-    width: int = 256  # features between the blocks
+    width: int = 160  # features between the blocks
     blocks: int = 2  # ConvNeXt blocks on either side
     expansion: int = 3  # hidden width of a block / width
     kernel_size: int = 7  # latent frames that a block's convolution sees; odd
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "parts"}
+        for name, value in [*values.items(), *(("each of parts", value) for value in self.parts)]:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidValue(f"{field.name} is {value!r}; it must be a whole number of at least 1")
+                raise InvalidValue(f"{name} is {value!r}; it must be a whole number of at least 1")
         if self.kernel_size % 2 == 0:
             raise InvalidValue(f"kernel_size is {self.kernel_size}; it must be odd")
-        if self.latent_dim > min(self.width, self.patch_size):
-            raise InvalidValue(
-                f"latent_dim is {self.latent_dim}; it must be at most {min(self.width, self.patch_size)} "
-                f"for width {self.width} and {self.n_mels} bands"
-            )
+        if len(self.parts) != self.frames_per_latent or max(self.parts) > self.n_mels:
+            raise InvalidValue(f"parts are {self.parts}; they must be {self.frames_per_latent} numbers of at most "
+                               f"{self.n_mels}, the bands")
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in one latent frame."""
+        return sum(self.parts)
 
     @property
     def patch_size(self) -> int:
-        """Numbers in one patch: frames_per_latent frames of two channels of n_mels bands."""
-        return self.frames_per_latent * 2 * self.n_mels
+        """Levels in one patch: frames_per_latent frames of n_mels bands."""
+        return self.frames_per_latent * self.n_mels
 
 
 # What `--size` chooses: (width, blocks).
-SIZES: dict[str, tuple[int, int]] = {"small": (128, 2), "base": (256, 2), "large": (384, 3)}
+SIZES: dict[str, tuple[int, int]] = {"small": (96, 2), "base": (160, 2), "large": (320, 3)}
 
 
 def check_size(size: str) -> None:
@@ -51,7 +57,7 @@ def check_size(size: str) -> None:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
 
 
-LATENTS_PER_FRAME = 64  # numbers for each spectrogram frame: fewer lose what no training brings back
+LATENTS_PER_FRAME = 256  # numbers for each spectrogram frame, at most
 LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
 
 
@@ -61,13 +67,16 @@ def frames_per_latent(frame_rate_hz: float) -> int:
 
 
 def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
-    """The network for a `--size` name and the spectrograms that it is to learn."""
+    """The network for a `--size` name and the spectrograms that it is to learn, with as many latents as it may have.
+
+    How many there are, and of which parts, is for the corpus to say: `pca.Components.fit`.
+    """
     check_size(size)
     width, blocks = SIZES[size]
     per_latent = frames_per_latent(spec.frame_rate_hz)
     return NetworkConfig(
         n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks,
-        latent_dim=min(LATENTS_PER_FRAME * per_latent, width, 2 * spec.n_mels),
+        parts=(min(LATENTS_PER_FRAME, spec.n_mels),) * per_latent,
     )
 
 
@@ -93,16 +102,16 @@ class Recipe:
     crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in: 24 latent frames
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
     learning_rate: float = 2e-3  # the peak of the cosine
-    linear_rate: float = 0.05  # times the learning rate: for the layers that the principal components have put in place
+    linear_rate: float = 0.05  # times the learning rate: for the direct layers, which hold the principal components
     warmup_steps: int = 50  # steps from zero to the peak
     weight_decay: float = 1e-2  # on the matrices of the blocks only
     clip_norm: float = 1.0  # of the gradient
     ema_decay: float = 0.995  # a step
     ema_every: int = 5  # steps between updates of the average
-    kl_weight: float = 1e-4  # beta
+    kl_weight: float = 1e-5  # beta
     kl_warmup_steps: int = 200  # steps over which beta rises from zero
     loud_weight: float = 0.3  # of the levels of loud bands, which count once more
-    frequency_weight: float = 0.1  # of channel 1 in the loss and in the PCA start
+    frequency_weight: float = 0.1  # of channel 1 in the loss
     level_jitter_db: float = 3.0  # crops are made louder or softer by up to this much
     precision: str = "fp32"  # "fp32" | "bf16" autocast
 

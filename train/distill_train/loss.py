@@ -30,6 +30,12 @@ def sample_latents(mean: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor,
     return mean + noise * (0.5 * logvar).exp(), logvar
 
 
+def loudness_gate(level: Tensor, level_std_db: float) -> Tensor:
+    """The fourth root of the power over the loudest of each item; level: [B, ...], normalised."""
+    below = level - level.amax(tuple(range(1, level.ndim)), keepdim=True)
+    return (below * (level_std_db * math.log(10) / _GATE_DB)).exp()
+
+
 def vae_loss(
     output: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, *,
     level_std_db: float, loud_weight: float, frequency_weight: float, kl_weight: float,
@@ -43,8 +49,7 @@ def vae_loss(
     distance = (output[:, 0] - target[:, 0]).abs()
     level = distance.mean()
     with torch.no_grad():
-        below = target[:, 0] - target[:, 0].amax((1, 2), keepdim=True)  # <= 0, normalised
-        gate = (below * (level_std_db * math.log(10) / _GATE_DB)).exp()
+        gate = loudness_gate(target[:, 0], level_std_db)
     loud_level = (gate * distance).sum() / gate.sum()
     frequency = (gate * (output[:, 1] - target[:, 1]).abs()).sum() / gate.sum()
     divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()

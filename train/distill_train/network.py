@@ -1,19 +1,29 @@
-"""The VAE: patches of the spectrogram -> features -> latents, and back.
+"""The VAE: patches of the spectrogram's levels -> latents, and back.
 
     spectrogram [B, 2, n_mels, frames]
-      -> patches [B, latent_frames, patch]  -> Linear -> ConvNeXt blocks -> Linear -> mean, logvar [B, D, latent_frames]
-      latents [B, D, latent_frames]         -> Linear -> ConvNeXt blocks -> Linear -> patches -> spectrogram
+      -> levels, patch by patch, through cosines over the frames of a patch -> parts [B, latent_frames, parts, n_mels]
+      -> a Linear a part, its latents;  + Linear -> ConvNeXt blocks -> Linear -> mean, logvar [B, D, latent_frames]
+      latents [B, D, latent_frames]
+      -> a Linear a part;  + Linear -> ConvNeXt blocks -> Linear -> parts -> levels -> frequencies read off them
 
-Everything works in normalised units (zero mean, unit variance over the corpus). The output is linear, so no target is
+The direct way through is where the principal components begin (`pca`). It costs little, so there can be more latents
+than features between the blocks. What the blocks add is what a linear model cannot do.
+
+Everything works in normalised units (zero mean, unit variance over the corpus). The output is linear, so no level is
 out of reach. Nothing normalises over time and nothing recurs: a frame depends on `receptive_field` and no further,
 which is what lets a decoder run in chunks and give the same numbers.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
 from torch import Tensor, nn
 
-from .config import NetworkConfig, ReceptiveField, receptive_field
+from .config import LOOKS, REACH, NetworkConfig, ReceptiveField, receptive_field
+from .frequency import FrequencyReader
 
 
 class ConvNeXtBlock(nn.Module):
@@ -58,15 +68,40 @@ class Blocks(nn.ModuleList):
             nn.init.zeros_(block.project.bias)
 
 
+def cosines(frames: int) -> Tensor:
+    """[parts, frames], as many parts as frames: row k has k half periods. Orthonormal (DCT-II)."""
+    k, t = torch.arange(frames)[:, None], torch.arange(frames)[None]
+    rows = torch.cos(math.pi * (t + 0.5) * k / frames) * math.sqrt(2 / frames)
+    rows[0] /= math.sqrt(2)
+    return rows
+
+
+class Layers(nn.ModuleList):
+    """A linear layer for each part."""
+
+    def __init__(self, shapes: Iterable[tuple[int, int]]) -> None:
+        super().__init__(nn.Linear(*shape) for shape in shapes)
+
+    def __iter__(self) -> Iterator[nn.Linear]:
+        return super().__iter__()  # type: ignore[return-value]
+
+    def forward(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        return [layer(part) for layer, part in zip(self, parts, strict=True)]
+
+
 class Encoder(nn.Module):
     """Spectrogram [B, 2, n_mels, frames] -> posterior mean and log variance, each [B, latent_dim, latent_frames].
 
-    `frames` must be a multiple of frames_per_latent.
+    `frames` must be a multiple of frames_per_latent. Only the levels are looked at.
     """
+
+    cosines: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("cosines", cosines(config.frames_per_latent), persistent=False)
+        self.direct = Layers((config.n_mels, latents) for latents in config.parts)
         self.patch = nn.Linear(config.patch_size, config.width)
         self.blocks = Blocks(config)
         self.posterior = nn.Linear(config.width, 2 * config.latent_dim)
@@ -77,22 +112,28 @@ class Encoder(nn.Module):
         return receptive_field(self.config)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        # [B, 2, bands, frames] -> [B, frames, 2, bands] -> [B, latent_frames, frames_per_latent * 2 * bands]
-        patches = spectrogram.permute(0, 3, 1, 2).reshape(spectrogram.shape[0], -1, self.config.patch_size)
-        posterior = self.posterior(self.blocks(self.patch(patches))).transpose(1, 2)
-        mean, logvar = posterior.chunk(2, dim=1)
-        return mean, logvar
+        # [B, bands, frames] -> [B, frames, bands] -> [B, latent_frames, frames_per_latent, bands]
+        levels = spectrogram[:, 0].transpose(1, 2)
+        parts = self.cosines @ levels.reshape(levels.shape[0], -1, self.config.frames_per_latent, self.config.n_mels)
+        features = self.patch(parts.flatten(2))
+        mean, logvar = self.posterior(self.blocks(features) - features).chunk(2, dim=2)
+        return (mean + torch.cat(self.direct(parts.unbind(2)), dim=2)).transpose(1, 2), logvar.transpose(1, 2)
 
 
 class Decoder(nn.Module):
     """Latents [B, latent_dim, latent_frames] -> spectrogram [B, 2, n_mels, latent_frames * frames_per_latent]."""
 
+    cosines: Tensor
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("cosines", cosines(config.frames_per_latent), persistent=False)
+        self.direct = Layers((latents, config.n_mels) for latents in config.parts)
         self.expand = nn.Linear(config.latent_dim, config.width)
         self.blocks = Blocks(config)
-        self.patch = nn.Linear(config.width, config.patch_size)
+        self.patch = nn.Linear(config.width, config.patch_size, bias=False)
+        self.frequency = FrequencyReader(config.n_mels)
 
     @property
     def receptive_field(self) -> ReceptiveField:
@@ -100,15 +141,21 @@ class Decoder(nn.Module):
         return receptive_field(self.config)
 
     def forward(self, latents: Tensor) -> Tensor:
-        patches: Tensor = self.patch(self.blocks(self.expand(latents.transpose(1, 2))))
-        # [B, latent_frames, frames_per_latent * 2 * bands] -> [B, frames, 2, bands] -> [B, 2, bands, frames]
-        frames = patches.reshape(latents.shape[0], -1, 2, self.config.n_mels)
-        return frames.permute(0, 2, 3, 1)
+        latents = latents.transpose(1, 2)
+        features = self.expand(latents)
+        added = self.patch(self.blocks(features) - features)
+        direct = self.direct(torch.split(latents, list(self.config.parts), dim=2))
+        parts = torch.stack(direct, dim=2) + added.reshape(*added.shape[:2], -1, self.config.n_mels)
+        # [B, latent_frames, parts, bands] -> [B, latent_frames, frames_per_latent, bands] -> [B, frames, bands]
+        levels = (self.cosines.T @ parts).flatten(1, 2)
+        return torch.stack([levels, self.frequency(levels)], dim=1).transpose(2, 3)
 
 
 def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> float:
     """Millions of multiply-accumulates that decoding one second of audio costs (biases and activations left out)."""
-    width = config.width
+    width, frames = config.width, config.frames_per_latent
     block = width * config.kernel_size + 2 * config.expansion * width * width
-    latent_frame = config.latent_dim * width + config.blocks * block + width * config.patch_size
-    return latent_frame * frame_rate_hz / config.frames_per_latent / 1e6
+    blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
+    direct = config.latent_dim * config.n_mels + frames * config.patch_size
+    reading = frames * config.n_mels * LOOKS * (2 * REACH + 5)  # to look, the gain, to say
+    return (blocks + direct + reading) * frame_rate_hz / frames / 1e6

@@ -32,5 +32,6 @@ class Options:
 DEFAULT_MINUTES = 10.0
 DEFAULT_SEED = 0
 DEFAULT_SIZE = "base"
-DEFAULT_N_MELS = 256  # a network learns these sooner than 384, at little loss: docs/training.md
-MOST_BANDS = 1024  # times frames in a latent frame: the decoder costs 65 million MAC a second at most
+DEFAULT_N_MELS = 384
+STEADY_N_MELS = 640  # for steady sounds, whose upper half says more and whose time says less: docs/training.md
+MOST_BANDS = 1536  # times frames in a latent frame: the decoder costs 65 million MAC a second at most

@@ -14,10 +14,11 @@ from .config import Recipe, frames_per_latent
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
-from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, MOST_BANDS, Options
+from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, MOST_BANDS, STEADY_N_MELS, Options
 from .schedule import Budget
 from .spectrograms import CachedSpectrogram
 from .split import held_out
+from .window import WindowChoice
 
 # Copies at other pitches teach a small corpus the notes between its notes. A large one has them already, and its
 # copies would take minutes to analyse and gigabytes to keep: (hours of corpus up to here, copies).
@@ -30,21 +31,22 @@ _COPIES: dict[int, tuple[str, ...]] = {
 }
 
 
-def wished_spec(options: Options, n_fft: int | None = None) -> SpectrogramSpec:
-    """The spec of a new run as far as the options go; for the rest, `n_fft` if given, and the defaults."""
+def wished_spec(options: Options, choice: WindowChoice | None = None) -> SpectrogramSpec:
+    """The spec of a new run as far as the options go; for the rest, what the corpus chose, and the defaults."""
     chosen = {
         name: value
         for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")
         if (value := getattr(options, name)) is not None
     }
-    if n_fft is not None:
-        chosen.setdefault("n_fft", n_fft)
+    if choice is not None:
+        chosen.setdefault("n_fft", choice.n_fft)
     if "n_fft" in chosen and "hop_length" not in chosen:
         chosen["hop_length"] = chosen["n_fft"] // 4
     if "n_mels" not in chosen:
         spec = SpectrogramSpec(**{**chosen, "n_mels": 16})
         affordable = MOST_BANDS // frames_per_latent(spec.frame_rate_hz)
-        chosen["n_mels"] = max(16, min(DEFAULT_N_MELS, affordable, spec.n_bins))
+        wanted = STEADY_N_MELS if choice is not None and choice.what == "steady sounds" else DEFAULT_N_MELS
+        chosen["n_mels"] = max(16, min(wanted, affordable, spec.n_bins))
     return SpectrogramSpec(**chosen)
 
 

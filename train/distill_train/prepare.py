@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from . import statistics
 from .checkpoint import Checkpoint
@@ -14,10 +16,11 @@ from .config import check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
 from .facts import Facts
+from .frequency import learn
 from .manifest import CorpusFile
 from .options import DEFAULT_SIZE, Options
 from .parent import heard_by, open_parent
-from .pca import latent_scale, patch_starts, start_from_pca
+from .pca import RESIDUAL_DB, Components, latent_scale, patch_starts, principal_components, start_from_pca
 from .plan import (
     check_disk,
     choose_budget,
@@ -37,6 +40,7 @@ from .signals import StopRequest
 from .spectrograms import CACHE_FOLDER, CachedSpectrogram, SpectrogramCache, missing
 from .statistics import Statistics
 from .trainer import Trainer, TrainerState
+from .transpose import transposed
 from .window import choose_window
 
 Tick = Callable[[str, int, int], None]  # what, done, total; may raise Stopped
@@ -80,7 +84,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
         training = _part(recordings, manifest, held_out=False)
         if parent is None and window_is_open(options):
             choice = choose_window(training, spec.sample_rate)
-            spec = wished_spec(options, choice.n_fft)
+            spec = wished_spec(options, choice)
             progress.note(f"{choice}; --n-fft overrides")
         if parent is None and options.floor_db is None:
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
@@ -106,14 +110,18 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             stats = statistics.measure(source.array() for source in originals)
         else:
             stats, ancestors = parent.stats, (*parent.ancestors, parent.sha256)
-        trainer = Trainer(network, recipe, seed, device)
         stop.check()
         if parent is None:
-            explained = _start(trainer, originals, stats)
-            progress.note(f"start: {network.latent_dim} principal components explain {explained:.1%} of the corpus")
-            scale = latent_scale(trainer.ema_decoder.cpu(), recipe.frequency_weight)
-            trainer.ema_decoder.to(device)
+            patches = _patches(originals, stats, network.frames_per_latent)
+            components = principal_components(transposed(patches[:, :, 0], recipe.pitches, spec))
+            network = components.fit(network, RESIDUAL_DB / stats.std[0])
+            trainer = Trainer(network, recipe, seed, device)
+            stop.check()
+            scale = _start(trainer, components, patches, stats)
+            left_out = components.left_out(network) * stats.std[0]
+            progress.note(f"start: {network.latent_dim} principal components leave {left_out:.1f} dB of the corpus out")
         else:
+            trainer = Trainer(network, recipe, seed, device)
             trainer.begin_with(parent.model_weights)
             progress.note(f"start: the weights of {options.parent}, {parent.steps} steps")
             scale = parent.latent_scale
@@ -146,20 +154,25 @@ def _analyse(originals: Sequence[CachedSpectrogram], copies: Sequence[CachedSpec
         tick("analysing", index + 1, len(wanted))
 
 
-def _start(trainer: Trainer, originals: Sequence[CachedSpectrogram], stats: Statistics) -> float:
-    """Set the trainer's networks to the principal components; return the share of variance they explain."""
-    per_latent = trainer.encoder.config.frames_per_latent
+def _patches(originals: Sequence[CachedSpectrogram], stats: Statistics, per_latent: int) -> Tensor:
+    """Some of every recording, [patches, per_latent, 2, n_mels], normalised."""
     patches = []
     for source, starts in zip(originals, patch_starts([s.frames for s in originals], per_latent), strict=True):
         frames = source.array()
-        parts = [stats.normalise(frames[starts + offset]) for offset in range(per_latent)]  # [patches, 2, n_mels] each
-        patches.append(torch.cat([torch.from_numpy(part).flatten(1) for part in parts], dim=1))
+        patches.append(np.stack([stats.normalise(frames[starts + offset]) for offset in range(per_latent)], axis=1))
+    return torch.from_numpy(np.concatenate(patches))
+
+
+def _start(trainer: Trainer, components: Components, patches: Tensor, stats: Statistics) -> tuple[float, ...]:
+    """Set the trainer's networks to the components, and teach them to read frequencies; return the latents' scale."""
     encoder, decoder = trainer.encoder.cpu(), trainer.decoder.cpu()
-    explained = start_from_pca(encoder, decoder, torch.cat(patches), trainer.recipe.frequency_weight)
+    start_from_pca(encoder, decoder, components)
+    learn(decoder.frequency, patches.flatten(0, 1), stats.std[0], trainer.generator)
+    scale = latent_scale(decoder)
     encoder.to(trainer.device)
     decoder.to(trainer.device)
     trainer.average_is_current()
-    return explained
+    return scale
 
 
 def _report(corpus: Corpus, progress: Progress) -> None:

@@ -70,13 +70,13 @@ class Trainer:
         """Parameters by how they learn.
 
         AdamW moves every weight by about the learning rate, however small its gradient. The blocks begin by adding
-        nothing and may go fast; at the same rate the linear layers around them, whose many small weights are the
-        principal components, would be shaken apart within some steps and have to be learnt again.
+        nothing and may go fast; at the same rate the direct layers, whose many small weights are the principal
+        components, would be shaken apart within some steps and have to be learnt again.
         """
         recipe = self.recipe
-        blocks = [p for network in (self.encoder, self.decoder) for p in network.blocks.parameters()]
-        known = {id(p) for p in blocks}
-        linear = [p for p in self._parameters if id(p) not in known]
+        linear = [p for network in (self.encoder, self.decoder) for p in network.direct.parameters()]
+        known = {id(p) for p in linear}
+        blocks = [p for p in self._parameters if id(p) not in known]
         return [
             {"params": [p for p in blocks if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
             {"params": [p for p in blocks if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},

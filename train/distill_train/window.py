@@ -53,14 +53,17 @@ class WindowChoice:
         default = SpectrogramSpec().n_fft
         return default // 2 if self.growth < WORTH and self.sounding < STEADY else default
 
+    @property
+    def what(self) -> str:
+        """The kind of sound that it is for: "strokes" | "partials" | "steady sounds"."""
+        if self.n_fft < SpectrogramSpec().n_fft:
+            return "strokes"
+        return "partials" if self.growth >= WORTH else "steady sounds"
+
     def __str__(self) -> str:
         default = SpectrogramSpec().n_fft
-        if self.n_fft < default:
-            what = "strokes"
-        else:
-            what = "partials" if self.growth >= WORTH else "steady sounds"
         return (
-            f"window: {self.n_fft} samples, for {what}: {default // 2} instead of {default} would take "
+            f"window: {self.n_fft} samples, for {self.what}: {default // 2} instead of {default} would take "
             f"{self.growth:.2f} times as many cells, and {self.sounding:.0%} of the time sounds (the shorter window is "
             f"for strokes: under {WORTH:.2f} times, under {STEADY:.0%})"
         )

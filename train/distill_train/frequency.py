@@ -1,0 +1,58 @@
+"""The frequencies of a spectrogram, read off its levels.
+
+A partial of a stationary sound is a lobe of the window's transform, and the levels of a band and its neighbours say
+where in the band its top lies. (For a Gaussian window exactly: the deviation of the instantaneous frequency is the
+slope of the log magnitude along frequency, times a constant.) So latents need not carry the frequencies: half of the
+numbers of a spectrogram, most of them noise where nothing sounds, and of little use when half known.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import LOOKS, REACH
+from .loss import loudness_gate
+
+_STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
+
+
+class FrequencyReader(nn.Module):
+    """Levels [..., n_mels] -> frequencies [..., n_mels], both normalised: a perceptron on each band's neighbourhood.
+
+    All bands share its matrices; each has a gain and an offset of its own for every feature. What a band says counts
+    for itself and for the bands next to it.
+    """
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        self.look = nn.Linear(2 * REACH + 1, LOOKS, bias=False)
+        self.gain = nn.Parameter(torch.ones(n_mels, LOOKS))
+        self.offset = nn.Parameter(torch.zeros(n_mels, LOOKS))
+        self.say = nn.Linear(LOOKS, 3, bias=False)
+        self.mean = nn.Parameter(torch.zeros(n_mels))
+
+    def forward(self, levels: Tensor) -> Tensor:
+        bands = levels.shape[-1]
+        padded = functional.pad(levels, (REACH, REACH))
+        around = torch.stack([padded[..., i : i + bands] for i in range(2 * REACH + 1)], dim=-1)
+        said = self.say(functional.relu(self.look(around) * self.gain + self.offset))
+        below, here, above = functional.pad(said, (0, 0, 1, 1)).unbind(-1)
+        return below[..., :-2] + here[..., 1:-1] + above[..., 2:] + self.mean
+
+
+def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> float:
+    """A second's fit to frames [frames, 2, n_mels] in normalised units; return the last error, normalised."""
+    optimizer = torch.optim.Adam(reader.parameters(), _RATE)
+    error = 0.0
+    for step in range(_STEPS):
+        optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
+        batch = frames[torch.randint(len(frames), (_FRAMES,), generator=generator)]
+        gate = loudness_gate(batch[:, 0], level_std_db)
+        loss = (gate * (reader(batch[:, 0]) - batch[:, 1]).abs()).sum() / gate.sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        error = float(loss.detach())
+    return error
