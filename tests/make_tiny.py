@@ -33,7 +33,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     # The smallest that still has everything: two blocks, so that the receptive field adds up.
     distill_train.prepare.network_config = lambda size, spec: NetworkConfig(
-        n_mels=spec.n_mels, latent_dim=8, width=24, blocks=2, expansion=2, kernel_size=5)
+        n_mels=spec.n_mels, parts=(5, 3), width=24, blocks=2, expansion=2, kernel_size=5)
     with tempfile.TemporaryDirectory() as folder:
         corpus, run = Path(folder) / "corpus", Path(folder) / "run"
         corpus.mkdir()

@@ -1,6 +1,6 @@
 """A VAE on the public scheme, for as long as ours, on the same recordings: what the representation costs a model.
 
-The network class, the copies at other pitches, the batches and the schedule are ours. The rest is the
+The blocks of the network, the copies at other pitches, the batches and the schedule are ours. The rest is the
 public way: both channels z-scored, the plain L1 of both plus a KL divergence, a random start. Its activations at the
 end of the decoder (Softplus and Tanh on z-scored targets, which put most of them out of reach) are left out, which is
 in its favour. What it decodes is played twice: through the scheme's own way back, and through the mended one.
@@ -23,20 +23,21 @@ from distill_train.config import NetworkConfig, Recipe, network_config
 from distill_train.crops import CropSampler
 from distill_train.device import choose_precision
 from distill_train.loss import sample_latents
-from distill_train.network import Decoder, Encoder
 from distill_train.options import DEFAULT_SIZE
 from distill_train.plan import choose_recipe
 from distill_train.schedule import Budget, kl_weight, learning_rate
 from distill_train.statistics import Statistics, measure
 
 from .models import Trip
+from .public_network import Decoder, Encoder
 from .public_scheme import HOP, N_FFT, PublicScheme
 from .recordings import SAMPLE_RATE, Recording
 
 Floats = NDArray[np.float32]
 
 N_MELS = 128
-LEARNING_RATE = 1e-3
+WIDTH, LATENTS = 256, 128  # where all has to go through the blocks, fewer lose what no training brings back
+LEARNING_RATE, KL_WEIGHT = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def plan(pitches: tuple[str, ...]) -> tuple[Recipe, NetworkConfig]:
     """What ours would be trained with by default on a spectrogram of these bands and this hop."""
     spec = SpectrogramSpec(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
     precision = choose_precision("auto", torch.device("cpu"))
-    network = network_config(DEFAULT_SIZE, spec)
+    network = replace(network_config(DEFAULT_SIZE, spec), width=WIDTH, parts=(LATENTS // 2,) * 2)
     return choose_recipe(network.frames_per_latent, pitches, precision), network
 
 
@@ -108,7 +109,7 @@ def train(sounds: Sequence[Floats], recipe: Recipe, network: NetworkConfig, seed
     A budget of seconds is one of `processors` times as much processor time; torch is expected to be on one thread.
     """
     # A gain in dB means nothing to ln(1 + power); and our rate is one for blocks beside layers that hardly move.
-    recipe = replace(recipe, level_jitter_db=0.0, learning_rate=LEARNING_RATE)
+    recipe = replace(recipe, level_jitter_db=0.0, learning_rate=LEARNING_RATE, kl_weight=KL_WEIGHT)
     scheme = PublicScheme(network.n_mels)
     least = recipe.crop_frames * HOP
     sources = [

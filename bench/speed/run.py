@@ -138,7 +138,7 @@ def _eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
     tensors = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in graph.initializer}
     width, hidden = len(tensors["expand.bias"]), len(tensors["blocks.0.expand.bias"])
     decoder = Decoder(NetworkConfig(
-        n_mels=model.spec.n_mels, latent_dim=model.latent_dim, width=width, expansion=hidden // width,
+        n_mels=model.spec.n_mels, parts=_parts(graph), width=width, expansion=hidden // width,
         frames_per_latent=model.sidecar.latent.frames_per_latent,
         blocks=sum(name.endswith("norm.weight") for name in tensors),
         kernel_size=tensors["blocks.0.depthwise.weight"].shape[2])).eval()
@@ -160,6 +160,13 @@ def _eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
     if error > 1e-4:
         raise SystemExit(f"the module in PyTorch and the graph differ by {error:.1e}")
     return task
+
+
+def _parts(graph: onnx.GraphProto) -> tuple[int, ...]:
+    """Latents of each part of a patch."""
+    split = next(node for node in graph.node if node.op_type == "Split")
+    sizes = next(onnx.numpy_helper.to_array(t) for t in graph.initializer if t.name == split.input[1])
+    return tuple(sizes.tolist())
 
 
 def _session(path: Path) -> ort.InferenceSession:

@@ -3,19 +3,19 @@
 fp16  Every weight matrix is stored in half precision and cast back when the graph is loaded: half the file, the same
       speed, and sums in float32 as before.
 
-int8  Every matrix product but the first (a hundredth of the work, and most of the error) runs on integers: weights
-      are quantised here, one scale a column; activations when the graph runs, one scale and zero point for the whole
-      tensor (ONNX DynamicQuantizeLinear). So a result depends a little on what is decoded together with it.
+int8  Every large matrix product but the one into the blocks (a twentieth of the work, and much of the error) runs on
+      integers: weights are quantised here, one scale a column; activations when the graph runs, one scale and zero
+      point for the whole tensor (ONNX DynamicQuantizeLinear). So a result depends a little on what is decoded with it.
 
       Weights keep 7 bits. x86 processors without VNNI add pairs of 8 x 8 bit products in 16 bits and saturate:
       255 * (127 + 127) does not fit, 255 * (64 + 64) = 32640 does. With 7 bits the integers are the same everywhere;
       with 8 the error on such a machine was 4.9 standard deviations.
 
-      The product that errs most is the last, where a few inputs are a hundred times louder than the rest and one
-      scale must do for all. Two things help. The loudest quarter of its inputs goes through a float32 product of its
-      own (Dettmers et al. 2022, "LLM.int8()": 15 times less error for 8 % of the work). And in every product, part of
-      the difference in loudness is moved into the weights, which have scales of their own: x @ W = (x / s) @ (s W),
-      with s = sqrt(max|x| / max|W|) for each input (Xiao et al. 2023, "SmoothQuant", eq. 4, alpha = 1/2).
+      The products that err most are those of the latents, of which a few are a hundred times louder than the rest and
+      one scale must do for all. Two things help. The loudest quarter of their inputs goes through a float32 product of
+      its own (Dettmers et al. 2022, "LLM.int8()"). And in every product, part of the difference in loudness is moved
+      into the weights, which have scales of their own: x @ W = (x / s) @ (s W), with s = sqrt(max|x| / max|W|) for each
+      input (Xiao et al. 2023, "SmoothQuant", eq. 4, alpha = 1/2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from distill.errors import InvalidValue
 from distill.sidecar import Role
@@ -46,7 +46,8 @@ LIMITS = {
     "int8": Limits(max_error=0.25, snr_db=None, lsd_db=1.0, level_db=0.2),
 }
 
-_LOUD = 0.25  # of the last product's inputs stay float32, and at least as many as there are latent dimensions
+_LOUD = 0.25  # of the latents stay float32
+_SMALL = 16  # a product of fewer inputs or outputs stays float32
 _STEPS = 64  # largest magnitude of a quantised weight: 7 bits with sign
 _CALIBRATION = 2048  # latent frames whose activations are looked at
 
@@ -82,7 +83,10 @@ def _int8(decoder: onnx.ModelProto, latents: Array) -> onnx.ModelProto:
     model = _copy(decoder)
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in tensors][1:]
+    sizes = {name: min(tensor.dims) for name, tensor in tensors.items() if len(tensor.dims) == 2}
+    products = [n for n in graph.node if n.op_type == "MatMul" and sizes.get(n.input[1], 0) >= _SMALL]
+    of_latents = [n for n in products if n.input[0] in _split_latents(graph)]
+    products = [n for n in products if n in of_latents or n.input[0] not in _latents(graph)]
     loudest = _loudest(model, [n.input[0] for n in products], latents)
     nodes: list[NodeProto] = []
     for node in graph.node:
@@ -90,11 +94,23 @@ def _int8(decoder: onnx.ModelProto, latents: Array) -> onnx.ModelProto:
             nodes.append(node)
             continue
         weights = numpy_helper.to_array(tensors.pop(node.input[1]))
-        loud = min(max(round(_LOUD * len(weights)), latents.shape[0]), len(weights)) if node == products[-1] else 0
+        loud = round(_LOUD * len(weights)) if node in of_latents else 0
         new, extra = _integer_product(node, weights, loudest[node.input[0]], loud)
         nodes += new
         tensors.update((tensor.name, tensor) for tensor in extra)
     return _rebuilt(model, nodes, list(tensors.values()))
+
+
+def _latents(graph: GraphProto) -> set[str]:
+    """The latents, and the same with time before them."""
+    names = {graph.input[0].name}
+    return names | {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in names}
+
+
+def _split_latents(graph: GraphProto) -> set[str]:
+    """The latents of each part."""
+    names = _latents(graph)
+    return {name for node in graph.node if node.op_type == "Split" and node.input[0] in names for name in node.output}
 
 
 def _integer_product(node: NodeProto, weights: Array, loudest: Array, loud: int) -> tuple[

@@ -37,7 +37,7 @@ Floats = NDArray[np.float32]
 Measure = Callable[[Floats, Floats], float]
 
 SMALL = Recipe(batch_size=2, crop_frames=16, crop_margin=4, pitches=("original", "up-1"))
-NETWORK = NetworkConfig(n_mels=16, latent_dim=4, width=16, blocks=1)
+NETWORK = NetworkConfig(n_mels=16, parts=(3, 1), width=16, blocks=1)
 DEMO = Path(__file__).resolve().parents[2] / "corpus" / "demo"
 ERRORS = [c.compute for c in COLUMNS if c.compute is not None and c.best == "low"]
 

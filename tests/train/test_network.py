@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from distill.dsp import analyze
 from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
 from distill_train.config import SIZES, NetworkConfig, network_config, receptive_field
-from distill_train.network import Decoder, Encoder, decoder_mmac_per_second
-from distill_train.pca import latent_scale, patch_starts, rescale, start_from_pca
+from distill_train.frequency import FrequencyReader, learn
+from distill_train.loss import loudness_gate
+from distill_train.network import Decoder, Encoder, cosines, decoder_mmac_per_second
+from distill_train.pca import (
+    LOGVAR_RANGE,
+    NOISE,
+    latent_scale,
+    patch_starts,
+    principal_components,
+    rescale,
+    start_from_pca,
+)
+from distill_train.transpose import transposed
 
-SMALL = NetworkConfig(n_mels=24, latent_dim=8, width=32, blocks=2, kernel_size=5)
+SMALL = NetworkConfig(n_mels=24, parts=(5, 3), width=32, blocks=2, kernel_size=5)
 
 
 def networks(config: NetworkConfig = SMALL) -> tuple[Encoder, Decoder]:
@@ -33,19 +48,21 @@ def test_shapes(batch: int, latent_frames: int) -> None:
     assert decoder(mean).shape == (batch, 2, 24, 2 * latent_frames)
 
 
-def test_patches_keep_channels_bands_and_frames_apart() -> None:
-    encoder, decoder = networks()
-    patch = SMALL.patch_size
-    config = NetworkConfig(n_mels=24, latent_dim=patch, width=patch, blocks=1)
-    encoder, decoder = Encoder(config), Decoder(config)
-    for blocks in (encoder.blocks, decoder.blocks):
-        blocks.silence()
-    with torch.no_grad():
-        for linear in (encoder.patch, encoder.posterior, decoder.expand, decoder.patch):
-            linear.weight.copy_(torch.eye(*linear.weight.shape))
-            linear.bias.zero_()
-    spectrogram = torch.randn(2, 2, 24, 10)
-    torch.testing.assert_close(decoder(encoder(spectrogram)[0]), spectrogram)
+@torch.no_grad()
+def test_patches_keep_bands_and_frames_apart() -> None:
+    config = NetworkConfig(n_mels=24, parts=(24,) * 4, frames_per_latent=4, width=16, blocks=1)
+    encoder, decoder = networks(config)
+    for network in (encoder, decoder):
+        network.blocks.silence()
+        for layer in network.direct:
+            nn.init.eye_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    for offset in (encoder.posterior.bias, decoder.patch.bias):
+        nn.init.zeros_(offset)
+    spectrogram = torch.randn(2, 2, 24, 12)
+    output = decoder(encoder(spectrogram)[0])
+    torch.testing.assert_close(output[:, 0], spectrogram[:, 0])
+    torch.testing.assert_close(output[:, 1], decoder.frequency(spectrogram[:, 0].transpose(1, 2)).transpose(1, 2))
 
 
 @torch.no_grad()
@@ -98,59 +115,140 @@ def test_targets_far_from_the_mean_can_be_reached() -> None:
     assert output.max() > 6 and output.min() < -6
 
 
-def low_rank(patches: int, patch: int, rank: int, noise: float) -> torch.Tensor:
+def low_rank(patches: int, rank: int, noise: float, frames: int = 2, n_mels: int = 24) -> torch.Tensor:
+    """Levels [patches, frames, n_mels]."""
     torch.manual_seed(1)
-    scale = torch.linspace(2, 0.5, rank)
-    return torch.randn(patches, rank) * scale @ torch.randn(rank, patch) + noise * torch.randn(patches, patch) + 0.3
+    patch, scale = frames * n_mels, torch.linspace(2, 0.5, rank)
+    levels = torch.randn(patches, rank) * scale @ torch.randn(rank, patch) + noise * torch.randn(patches, patch) + 0.3
+    return levels.reshape(patches, frames, n_mels)
+
+
+def as_spectrogram(levels: torch.Tensor) -> torch.Tensor:
+    """Patches [patches, frames, n_mels] one after the other as a spectrogram [1, 2, n_mels, all frames]."""
+    level = levels.flatten(0, 1).T
+    return torch.stack([level, torch.randn(level.shape)])[None]
+
+
+def test_the_cosines_are_a_turn_of_the_frames_the_slowest_first() -> None:
+    for frames in (1, 2, 4, 8):
+        rows = cosines(frames)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(frames), rtol=0, atol=1e-6)
+        assert (rows.sign().diff(dim=1) != 0).sum(1).tolist() == list(range(frames))
+        torch.testing.assert_close(rows[0], torch.full((frames,), frames**-0.5))
 
 
 @torch.no_grad()
 def test_the_start_is_a_linear_autoencoder_of_the_corpus() -> None:
-    patches = low_rank(2000, SMALL.patch_size, rank=12, noise=0.1)
-    random_encoder, random_decoder = networks()
-    encoder, decoder = networks()
-    explained = start_from_pca(encoder, decoder, patches, frequency_weight=1.0)
+    levels = low_rank(2000, rank=12, noise=0.1)
+    components = principal_components(levels)
+    config = components.fit(SMALL, residual=0.0)
+    assert config.latent_dim == 8 and min(config.parts) >= 1 and replace(config, parts=SMALL.parts) == SMALL
+    encoder, decoder = networks(config)
+    guess = decoder(encoder(as_spectrogram(levels))[0])[:, 0]
+    start_from_pca(encoder, decoder, components)
 
-    spectrogram = patches[:64].reshape(1, 128, 2, 24).permute(0, 2, 3, 1)
-    mean, logvar = encoder(spectrogram)
-    error = (decoder(mean) - spectrogram).square().mean() / spectrogram.var()
-    assert 0.5 < explained < 0.99
-    assert float(error) == pytest.approx(1 - explained, abs=0.05)
-    guess = random_decoder(random_encoder(spectrogram)[0])
-    assert error < 0.5 * (guess - spectrogram).square().mean() / spectrogram.var()
+    spectrogram = as_spectrogram(levels)
+    mean, _ = encoder(spectrogram)
+    error = (decoder(mean)[:, 0] - spectrogram[:, 0]).square().mean()
+    assert components.left_out(config) == pytest.approx(float(error.sqrt()), rel=1e-3)
+    assert error < 0.5 * (guess - spectrogram[:, 0]).square().mean()
+    torch.testing.assert_close(mean.std(2), torch.ones(1, 8), rtol=0, atol=0.02)
 
-    singular = np.linalg.svd((patches - patches.mean(0)).numpy(), compute_uv=False) ** 2
-    assert explained == pytest.approx(singular[:8].sum() / singular.sum(), abs=1e-4)
-    all_means, _ = encoder(patches.reshape(1, 4000, 2, 24).permute(0, 2, 3, 1))
-    torch.testing.assert_close(all_means.std(2), torch.ones(1, 8), rtol=0, atol=0.02)
-    assert logvar.mean() < -2
+    # Of each part no other directions leave less out.
+    parts = (cosines(2) @ levels).transpose(0, 1).numpy()
+    left = 0.0
+    for part, latents in zip(parts, config.parts, strict=True):
+        singular = np.linalg.svd(part - part.mean(0), compute_uv=False) ** 2
+        left += singular[latents:].sum()
+    assert float(error) * levels.numel() == pytest.approx(left, rel=1e-2)
+
+    # The noise of each latent is heard alike, but for the faintest, where it would be most of them.
+    nn.init.zeros_(encoder.posterior.weight)
+    sigma = (encoder(spectrogram)[1][0, :, 0] / 2).exp()
+    spread = torch.cat([layer.weight.square().sum(0).sqrt() for layer in decoder.direct])
+    torch.testing.assert_close(sigma, (NOISE * spread.min() / spread).clamp_max(math.exp(LOGVAR_RANGE[1] / 2)))
+
+
+def test_as_many_latents_as_are_needed() -> None:
+    components = principal_components(low_rank(2000, rank=6, noise=0.01))
+    most = replace(SMALL, parts=(24, 24))
+    fitted = components.fit(most, residual=0.05)
+    assert 6 <= fitted.latent_dim <= 13 and components.left_out(fitted) <= 0.05
+    fewer = components.fit(most, residual=0.5)
+    assert fewer.latent_dim < fitted.latent_dim and components.left_out(fewer) <= 0.5
+    assert components.fit(most, residual=100.0).parts == (1, 1)
 
 
 @torch.no_grad()
 def test_the_start_copes_with_fewer_patches_than_components() -> None:
-    encoder, decoder = networks()
-    patches = low_rank(3, SMALL.patch_size, rank=2, noise=0.0)
-    assert start_from_pca(encoder, decoder, patches, 0.1) == pytest.approx(1, abs=1e-3)
-    spectrogram = patches.reshape(1, 6, 2, 24).permute(0, 2, 3, 1)
-    torch.testing.assert_close(decoder(encoder(spectrogram)[0]), spectrogram, rtol=0, atol=1e-2)
-    silent = torch.zeros(4, SMALL.patch_size)
-    start_from_pca(encoder, decoder, silent, 0.1)
-    assert decoder(torch.randn(1, 8, 5)).isfinite().all()
+    levels = low_rank(3, rank=2, noise=0.0)
+    components = principal_components(levels)
+    encoder, decoder = networks(replace(SMALL, parts=(4, 4)))
+    start_from_pca(encoder, decoder, components)
+    spectrogram = as_spectrogram(levels)
+    torch.testing.assert_close(decoder(encoder(spectrogram)[0])[:, 0], spectrogram[:, 0], rtol=0, atol=1e-2)
+    silent = principal_components(torch.zeros(4, 2, 24))
+    encoder, decoder = networks(silent.fit(SMALL, 0.1))
+    start_from_pca(encoder, decoder, silent)
+    assert decoder(torch.randn(1, encoder.config.latent_dim, 5)).isfinite().all()
 
 
 def test_scaled_latents_are_the_same_model_with_steps_that_are_heard_alike() -> None:
-    encoder, decoder = networks()
-    patches = low_rank(200, SMALL.patch_size, rank=8, noise=0.01) * torch.linspace(3, 0.1, SMALL.patch_size)
-    start_from_pca(encoder, decoder, patches, 1.0)
-    spectrogram = patches.reshape(1, 400, 2, 24).permute(0, 2, 3, 1)
-    white, before = encoder(spectrogram)[0], decoder(encoder(spectrogram)[0])
-    scale = latent_scale(decoder, 1.0)
-    assert np.sqrt(np.mean(np.square(scale))) == pytest.approx(1) and scale[0] > 2 * scale[-1]
-    rescale(encoder, decoder, scale)
-    latents = encoder(spectrogram)[0]
-    torch.testing.assert_close(latents, white * torch.tensor(scale)[:, None])
-    torch.testing.assert_close(decoder(latents), before, rtol=1e-4, atol=1e-4)
-    assert latent_scale(decoder, 1.0) == pytest.approx([1.0] * 8, abs=1e-4)
+    levels = low_rank(200, rank=8, noise=0.01) * torch.linspace(3, 0.1, 24)
+    components = principal_components(levels)
+    encoder, decoder = networks(components.fit(SMALL, 0.0))
+    start_from_pca(encoder, decoder, components)
+    with torch.no_grad():
+        nn.init.normal_(decoder.blocks[0].project.weight, std=0.1)  # so that the blocks add something
+        spectrogram = as_spectrogram(levels)
+        white, before = encoder(spectrogram)[0], decoder(encoder(spectrogram)[0])
+        scale = latent_scale(decoder)
+        assert np.sqrt(np.mean(np.square(scale))) == pytest.approx(1) and max(scale) > 2 * min(scale)
+        rescale(encoder, decoder, scale)
+        latents = encoder(spectrogram)[0]
+        torch.testing.assert_close(latents, white * torch.tensor(scale)[:, None])
+        torch.testing.assert_close(decoder(latents), before, rtol=1e-4, atol=1e-4)
+    assert latent_scale(decoder) == pytest.approx([1.0] * 8, abs=1e-4)
+
+
+def test_frequencies_are_read_off_levels_of_notes_never_heard() -> None:
+    spec = SpectrogramSpec(sample_rate=16_000, n_fft=512, hop_length=128, n_mels=64)
+    time = np.arange(1600) / spec.sample_rate
+
+    def notes(*pitches: float) -> torch.Tensor:
+        sounds = [sum(np.sin(2 * np.pi * pitch * k * time) / k for k in (1, 2, 3)) for pitch in pitches]
+        frames = np.concatenate([analyze(0.3 * sound.astype(np.float32), spec)[:, :, 4:-4] for sound in sounds], axis=2)
+        frames[0] = (frames[0] + 60) / 20
+        return torch.from_numpy(frames.transpose(2, 0, 1).copy())
+
+    torch.manual_seed(0)
+    reader = FrequencyReader(spec.n_mels)
+    learn(reader, notes(*np.linspace(200, 420, 12)), 20.0, torch.Generator().manual_seed(0))
+    others = notes(*np.linspace(211, 403, 7))
+    gate = loudness_gate(others[:, 0], 20.0)
+
+    def error(said: torch.Tensor) -> float:
+        return float((gate * (said - others[:, 1]).abs()).sum() / gate.sum())
+
+    with torch.no_grad():
+        assert error(reader(others[:, 0])) < 0.5 * error(torch.zeros(()))
+
+
+def test_transposed_levels_are_near_those_of_the_sound_at_that_pitch() -> None:
+    spec = SpectrogramSpec(sample_rate=16_000, n_fft=512, hop_length=128, n_mels=64)
+    time = np.arange(1600) / spec.sample_rate
+
+    def levels(pitch: float) -> torch.Tensor:
+        return torch.from_numpy(analyze((0.3 * np.sin(2 * np.pi * pitch * time)).astype(np.float32), spec)[0, :, 4:6].T)
+
+    patches = torch.stack([levels(1000)] * 2)
+    assert torch.equal(transposed(patches, ("original",), spec), patches)
+    more = transposed(patches, ("original", "up-1.5", "down-1.5"), spec)
+    assert more.shape == (4, 2, 64) and torch.equal(more[:2], patches)
+    for moved, ratio in zip(more[2:], (12 / 11, 11 / 12), strict=True):
+        truth = levels(1000 * ratio)
+        loud = truth > truth.max() - 30
+        assert (moved - truth)[loud].abs().mean() < 0.2 * (patches[0] - truth)[loud].abs().mean()
 
 
 def test_patches_are_spread_over_all_recordings() -> None:
@@ -162,11 +260,12 @@ def test_patches_are_spread_over_all_recordings() -> None:
 
 def test_cost_counts_every_weight() -> None:
     _, decoder = networks()
-    weights = sum(p.numel() for name, p in decoder.named_parameters() if p.ndim > 1)
-    assert decoder_mmac_per_second(SMALL, 100.0) == pytest.approx(weights * 50 / 1e6)
+    within = sum(p.numel() for name, p in decoder.named_parameters() if p.ndim > 1 and "frequency" not in name)
+    turned, read = 2 * 2 * 24, 2 * 24 * sum((decoder.frequency.look.weight.numel(), 12, 12))
+    assert decoder_mmac_per_second(SMALL, 100.0) == pytest.approx((within + turned + read) * 50 / 1e6)
 
 
-@pytest.mark.parametrize("n_mels", [256, 384, 512])
+@pytest.mark.parametrize("n_mels", [256, 384, 640])
 def test_the_default_decoder_stays_affordable(n_mels: int) -> None:
     spec = SpectrogramSpec(n_mels=n_mels)
     assert decoder_mmac_per_second(network_config("base", spec), spec.frame_rate_hz) < 65
@@ -178,6 +277,9 @@ def test_sizes_and_their_errors() -> None:
     with pytest.raises(InvalidValue, match="small, base, large"):
         network_config("huge", SpectrogramSpec())
     with pytest.raises(InvalidValue, match="odd"):
-        NetworkConfig(n_mels=64, kernel_size=4)
-    with pytest.raises(InvalidValue, match="latent_dim"):
-        NetworkConfig(n_mels=64, latent_dim=512)
+        NetworkConfig(n_mels=64, parts=(4, 4), kernel_size=4)
+    for parts in ((65, 1), (8,), (4, 4, 4)):
+        with pytest.raises(InvalidValue, match="parts"):
+            NetworkConfig(n_mels=64, parts=parts)
+    with pytest.raises(InvalidValue, match="at least 1"):
+        NetworkConfig(n_mels=64, parts=(8, 0))

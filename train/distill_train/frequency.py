@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .config import LOOKS, REACH
+from .config import KNOTS, LOOKS, REACH
 from .loss import loudness_gate
 
 _STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
@@ -21,25 +21,33 @@ _STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
 class FrequencyReader(nn.Module):
     """Levels [..., n_mels] -> frequencies [..., n_mels], both normalised: a perceptron on each band's neighbourhood.
 
-    All bands share its matrices; each has a gain and an offset of its own for every feature. What a band says counts
-    for itself and for the bands next to it.
+    All bands share its matrices. Each has a gain and an offset of its own for every feature, but they change slowly
+    along the bands, from knot to knot: what is learnt of one note then holds for the next.
     """
+
+    between: Tensor
 
     def __init__(self, n_mels: int) -> None:
         super().__init__()
-        self.look = nn.Linear(2 * REACH + 1, LOOKS, bias=False)
-        self.gain = nn.Parameter(torch.ones(n_mels, LOOKS))
-        self.offset = nn.Parameter(torch.zeros(n_mels, LOOKS))
-        self.say = nn.Linear(LOOKS, 3, bias=False)
-        self.mean = nn.Parameter(torch.zeros(n_mels))
+        self.register_buffer("between", _between(n_mels), persistent=False)
+        self.look = nn.Linear(2 * REACH + 1, LOOKS)
+        self.gain = nn.Parameter(torch.ones(KNOTS, LOOKS))
+        self.offset = nn.Parameter(torch.zeros(KNOTS, LOOKS))
+        self.say = nn.Linear(LOOKS, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
         bands = levels.shape[-1]
         padded = functional.pad(levels, (REACH, REACH))
         around = torch.stack([padded[..., i : i + bands] for i in range(2 * REACH + 1)], dim=-1)
-        said = self.say(functional.relu(self.look(around) * self.gain + self.offset))
-        below, here, above = functional.pad(said, (0, 0, 1, 1)).unbind(-1)
-        return below[..., :-2] + here[..., 1:-1] + above[..., 2:] + self.mean
+        gain, offset = self.between @ self.gain, self.between @ self.offset
+        said: Tensor = self.say(functional.relu(self.look(around) * gain + offset))
+        return said[..., 0]
+
+
+def _between(bands: int) -> Tensor:
+    """[bands, KNOTS]: times values at the knots, evenly spread over the bands, it is the line between them."""
+    place = torch.linspace(0, KNOTS - 1, bands)
+    return (1 - (place[:, None] - torch.arange(KNOTS)).abs()).clamp_min(0)
 
 
 def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> float:

@@ -32,7 +32,7 @@ from .network import Decoder, Encoder, cosines
 
 SOFTNESS = 0.03  # e / largest s
 FAINTEST = 3e-3  # components under this share of the largest are treated as if they had it
-RESIDUAL_DB = 1.0  # RMS of the levels that latents may leave out, if there are enough of them
+RESIDUAL_DB = 0.7  # RMS of the levels that latents may leave out, if there are enough of them
 NOISE = 0.3  # of a latent as heard / the standard deviation of the faintest
 LOGVAR_RANGE = (-9.8, -3.0)  # of the posterior at the start: sigma .0075 to .22
 MAX_PATCHES = 12_288  # enough for a covariance; more only costs seconds
@@ -121,6 +121,7 @@ def start_from_pca(encoder: Encoder, decoder: Decoder, components: Components) -
     decoder.expand.weight.zero_()
     decoder.expand.weight[features, loudest] = soft
     decoder.expand.bias.zero_()
+    decoder.patch.bias.zero_()
     encoder.blocks.silence()
     decoder.blocks.silence()
 
@@ -140,6 +141,6 @@ def rescale(encoder: Encoder, decoder: Decoder, scale: Sequence[float]) -> None:
     decoder.expand.weight /= factor
     parts = torch.split(factor, list(encoder.config.parts))
     for analysis, synthesis, scales in zip(encoder.direct, decoder.direct, parts, strict=True):
-        analysis.weight *= scales[:, None]
-        analysis.bias *= scales
-        synthesis.weight /= scales
+        analysis.weight.mul_(scales[:, None])
+        analysis.bias.mul_(scales)
+        synthesis.weight.div_(scales)
