@@ -20,7 +20,7 @@ from distill_train.plan import wished_spec
 from distill_train.prepare import prepare
 from distill_train.progress import Progress
 from distill_train.signals import StopRequest
-from distill_train.window import choose_window
+from distill_train.window import WindowChoice, choose_window
 
 RATE = 48_000
 
@@ -82,6 +82,16 @@ def test_only_a_bounded_part_of_a_large_corpus_is_read(tmp_path: Path, monkeypat
     assert len(read) <= window.EXCERPTS and max(read) <= 4 * RATE + 1
 
 
+def test_bands_go_by_the_kind_of_sound() -> None:
+    options = Options(Path(), Path())
+    kinds = {choice.what: wished_spec(options, choice) for choice in map(
+        WindowChoice, (1.0, 1.5, 1.0), (0.3, 0.9, 0.9))}
+    assert {what: (spec.n_fft, spec.n_mels) for what, spec in kinds.items()} == {
+        "strokes": (1024, 384), "partials": (2048, 384), "steady sounds": (2048, 640)}
+    for spec in kinds.values():
+        assert decoder_mmac_per_second(network_config("base", spec), spec.frame_rate_hz) < 65
+
+
 @pytest.mark.parametrize(("n_fft", "hop_length"), [(4096, 1024), (2048, 512), (2048, 256), (1024, 256), (512, 128)])
 def test_latents_and_costs_stay_whatever_the_window(n_fft: int, hop_length: int) -> None:
     spec = wished_spec(Options(Path(), Path(), n_fft=n_fft, hop_length=hop_length))
@@ -109,8 +119,8 @@ def test_training_takes_the_window_of_the_corpus_and_says_so(
     for path in (tmp_path / "corpus").glob("note*"):
         path.unlink()
     chosen = prepared("a", n_fft=None, n_mels=None)
-    assert (chosen.n_fft, chosen.hop_length, chosen.n_mels) == (1024, 256, 256)
+    assert (chosen.n_fft, chosen.hop_length, chosen.n_mels) == (1024, 256, 384)
     assert "window: 1024 samples" in capsys.readouterr().err
     told = prepared("b", n_fft=2048, n_mels=None)
-    assert (told.n_fft, told.hop_length, told.n_mels) == (2048, 512, 256)
+    assert (told.n_fft, told.hop_length, told.n_mels) == (2048, 512, 384)
     assert "window:" not in capsys.readouterr().err
