@@ -36,7 +36,7 @@ from distill.dsp.stft import istft, stft  # noqa: E402
 from distill.knobs import Knobs  # noqa: E402
 from distill.model import Model  # noqa: E402
 from distill.tuning import processor  # noqa: E402
-from distill_train.config import NetworkConfig  # noqa: E402
+from distill_train.config import LOOKS, NetworkConfig  # noqa: E402
 from distill_train.network import Decoder  # noqa: E402
 
 Array = NDArray[np.float32]
@@ -145,9 +145,14 @@ def _eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
     # in the graph a linear layer is a nameless product and a sum with its named bias
     adds = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
     for node in graph.node:
-        if node.op_type == "MatMul":
+        if node.op_type == "MatMul" and node.input[1] in tensors:
             bias = next(name for name in adds[node.output[0]].input if name in tensors)
             tensors[bias.removesuffix("bias") + "weight"] = tensors[node.input[1]].T
+    # gains and offsets are in the graph as they are between the knots
+    between = torch.linalg.pinv(decoder.frequency.between)
+    folded = [tensor for tensor in tensors.values() if tensor.shape == (LOOKS, model.spec.n_mels)]
+    for name, tensor in zip(("frequency.gain", "frequency.offset"), folded, strict=True):
+        tensors[name] = tensor @ between
     decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()})
     tensor = torch.from_numpy(latents)[None]
 

@@ -77,18 +77,20 @@ def receptive_field(model: onnx.ModelProto) -> tuple[int, int]:
     """Latent frames to the left and right that one frame of the output depends on, read off the graph.
 
     Every tensor reaches as far as the furthest of its inputs; a convolution of kernel k, dilation d and left padding p
-    adds p to the left and (k - 1) * d - p to the right. Raises ValueError for operators whose reach is not known to
-    be finite.
+    adds p to the left and (k - 1) * d - p to the right, unless it runs along an axis of fixed length: the bands.
+    Raises ValueError for operators whose reach is not known to be finite.
     """
     endless = {"LSTM", "GRU", "RNN", "Loop", "Scan", "GlobalAveragePool", "InstanceNormalization",
                "GroupNormalization", "CumSum", "ConvTranspose"}
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
     reach: dict[str, tuple[int, int]] = {}
     for node in model.graph.node:
         if node.op_type in endless:
             raise ValueError(f"{node.op_type} has no receptive field that could be bounded")
         left = max((reach.get(name, (0, 0))[0] for name in node.input), default=0)
         right = max((reach.get(name, (0, 0))[1] for name in node.input), default=0)
-        if node.op_type == "Conv":
+        along = shapes.get(node.input[0]) if node.op_type == "Conv" else None
+        if node.op_type == "Conv" and not (along and along[-1].HasField("dim_value")):
             attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             kernel = attributes["kernel_shape"][0]
             span = (kernel - 1) * attributes.get("dilations", [1])[0]

@@ -3,19 +3,18 @@
 fp16  Every weight matrix is stored in half precision and cast back when the graph is loaded: half the file, the same
       speed, and sums in float32 as before.
 
-int8  Every large matrix product but the one into the blocks (a twentieth of the work, and much of the error) runs on
-      integers: weights are quantised here, one scale a column; activations when the graph runs, one scale and zero
-      point for the whole tensor (ONNX DynamicQuantizeLinear). So a result depends a little on what is decoded with it.
+int8  The matrix products of the blocks run on integers: weights are quantised here, one scale a column; activations
+      when the graph runs, one scale and zero point for the whole tensor (ONNX DynamicQuantizeLinear). So a result
+      depends a little on what is decoded together with it. Products of the latents themselves, of which a few are a
+      hundred times louder than the rest, stay float32, and so do the smallest.
 
       Weights keep 7 bits. x86 processors without VNNI add pairs of 8 x 8 bit products in 16 bits and saturate:
       255 * (127 + 127) does not fit, 255 * (64 + 64) = 32640 does. With 7 bits the integers are the same everywhere;
       with 8 the error on such a machine was 4.9 standard deviations.
 
-      The products that err most are those of the latents, of which a few are a hundred times louder than the rest and
-      one scale must do for all. Two things help. The loudest quarter of their inputs goes through a float32 product of
-      its own (Dettmers et al. 2022, "LLM.int8()"). And in every product, part of the difference in loudness is moved
-      into the weights, which have scales of their own: x @ W = (x / s) @ (s W), with s = sqrt(max|x| / max|W|) for each
-      input (Xiao et al. 2023, "SmoothQuant", eq. 4, alpha = 1/2).
+      In every product, part of the difference in loudness is moved into the weights, which have scales of their own:
+      x @ W = (x / s) @ (s W), with s = sqrt(max|x| / max|W|) for each input (Xiao et al. 2023, "SmoothQuant", eq. 4,
+      alpha = 1/2).
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ LIMITS = {
     "int8": Limits(max_error=0.25, snr_db=None, lsd_db=1.0, level_db=0.2),
 }
 
-_LOUD = 0.25  # of the latents stay float32
 _SMALL = 16  # a product of fewer inputs or outputs stays float32
 _STEPS = 64  # largest magnitude of a quantised weight: 7 bits with sign
 _CALIBRATION = 2048  # latent frames whose activations are looked at
@@ -84,9 +82,9 @@ def _int8(decoder: onnx.ModelProto, latents: Array) -> onnx.ModelProto:
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     sizes = {name: min(tensor.dims) for name, tensor in tensors.items() if len(tensor.dims) == 2}
-    products = [n for n in graph.node if n.op_type == "MatMul" and sizes.get(n.input[1], 0) >= _SMALL]
-    of_latents = [n for n in products if n.input[0] in _split_latents(graph)]
-    products = [n for n in products if n in of_latents or n.input[0] not in _latents(graph)]
+    of_latents = _latents(graph)
+    products = [n for n in graph.node if n.op_type == "MatMul" and sizes.get(n.input[1], 0) >= _SMALL
+                and n.input[0] not in of_latents]
     loudest = _loudest(model, [n.input[0] for n in products], latents)
     nodes: list[NodeProto] = []
     for node in graph.node:
@@ -94,53 +92,36 @@ def _int8(decoder: onnx.ModelProto, latents: Array) -> onnx.ModelProto:
             nodes.append(node)
             continue
         weights = numpy_helper.to_array(tensors.pop(node.input[1]))
-        loud = round(_LOUD * len(weights)) if node in of_latents else 0
-        new, extra = _integer_product(node, weights, loudest[node.input[0]], loud)
+        new, extra = _integer_product(node, weights, loudest[node.input[0]])
         nodes += new
         tensors.update((tensor.name, tensor) for tensor in extra)
     return _rebuilt(model, nodes, list(tensors.values()))
 
 
 def _latents(graph: GraphProto) -> set[str]:
-    """The latents, and the same with time before them."""
+    """Names of the latents, whole, with time before them, and those of each part."""
     names = {graph.input[0].name}
-    return names | {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in names}
+    for node in graph.node:
+        if node.op_type in ("Transpose", "Split") and node.input[0] in names:
+            names.update(node.output)
+    return names
 
 
-def _split_latents(graph: GraphProto) -> set[str]:
-    """The latents of each part."""
-    names = _latents(graph)
-    return {name for node in graph.node if node.op_type == "Split" and node.input[0] in names for name in node.output}
-
-
-def _integer_product(node: NodeProto, weights: Array, loudest: Array, loud: int) -> tuple[
-        list[NodeProto], list[TensorProto]]:
-    """A MatMul on integers, but for the `loud` inputs that matter most.
-
-    weights [inputs, outputs]; loudest [inputs], the largest magnitude of each input.
-    """
-    importance = loudest * np.abs(weights).max(axis=1)
-    top = np.sort(np.argsort(importance, kind="stable")[len(importance) - loud:])
+def _integer_product(node: NodeProto, weights: Array, loudest: Array) -> tuple[list[NodeProto], list[TensorProto]]:
+    """A MatMul on integers. weights [inputs, outputs]; loudest [inputs], the largest magnitude of each input."""
     smooth = _smooth(loudest, weights)
-    quiet = np.ones(len(weights), np.float32)
-    quiet[top] = 0
-    scaled = weights * (smooth * quiet)[:, None]
+    scaled = weights * smooth[:, None]
     scale = np.maximum(np.abs(scaled).max(axis=0), np.float32(1e-20)) / np.float32(_STEPS)
 
     result = node.output[0]
-    tensors = {"smooth": quiet / smooth, "weight": np.rint(scaled / scale).astype(np.int8), "weight_scale": scale}
+    tensors = {"smooth": 1 / smooth, "weight": np.rint(scaled / scale).astype(np.int8), "weight_scale": scale}
     steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
         ("Mul", ["source", "smooth"], ["input"], {}),
         ("DynamicQuantizeLinear", ["input"], ["input_int", "input_scale", "input_zero"], {}),
         ("MatMulInteger", ["input_int", "weight", "input_zero"], ["sum"], {}),
         ("Cast", ["sum"], ["float"], {"to": TensorProto.FLOAT}),
         ("Mul", ["input_scale", "weight_scale"], ["scale"], {}),
-        ("Mul", ["float", "scale"], ["result" if loud == 0 else "quiet_part"], {})]
-    if loud:
-        tensors |= {"loud_inputs": top, "loud_weight": weights[top]}
-        steps += [("Gather", ["source", "loud_inputs"], ["loud"], {"axis": -1}),
-                  ("MatMul", ["loud", "loud_weight"], ["loud_part"], {}),
-                  ("Add", ["quiet_part", "loud_part"], ["result"], {})]
+        ("Mul", ["float", "scale"], ["result"], {})]
 
     def name(key: str) -> str:
         named: dict[str, str] = {"source": node.input[0], "result": result}

@@ -30,24 +30,22 @@ class FrequencyReader(nn.Module):
     def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("between", _between(n_mels), persistent=False)
-        self.look = nn.Linear(2 * REACH + 1, LOOKS)
-        self.gain = nn.Parameter(torch.ones(KNOTS, LOOKS))
-        self.offset = nn.Parameter(torch.zeros(KNOTS, LOOKS))
-        self.say = nn.Linear(LOOKS, 1)
+        self.look = nn.Conv1d(1, LOOKS, 2 * REACH + 1, padding=REACH, bias=False)
+        self.gain = nn.Parameter(torch.ones(LOOKS, KNOTS))
+        self.offset = nn.Parameter(torch.zeros(LOOKS, KNOTS))
+        self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
-        bands = levels.shape[-1]
-        padded = functional.pad(levels, (REACH, REACH))
-        around = torch.stack([padded[..., i : i + bands] for i in range(2 * REACH + 1)], dim=-1)
-        gain, offset = self.between @ self.gain, self.between @ self.offset
-        said: Tensor = self.say(functional.relu(self.look(around) * gain + offset))
-        return said[..., 0]
+        looks = self.look(levels.reshape(-1, 1, levels.shape[-1]))
+        features = functional.relu(looks * (self.gain @ self.between) + self.offset @ self.between)
+        said: Tensor = self.say(features).reshape(levels.shape)
+        return said
 
 
 def _between(bands: int) -> Tensor:
-    """[bands, KNOTS]: times values at the knots, evenly spread over the bands, it is the line between them."""
+    """[KNOTS, bands]: values at the knots, evenly spread over the bands, times it are the lines between them."""
     place = torch.linspace(0, KNOTS - 1, bands)
-    return (1 - (place[:, None] - torch.arange(KNOTS)).abs()).clamp_min(0)
+    return (1 - (place - torch.arange(KNOTS)[:, None]).abs()).clamp_min(0)
 
 
 def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> float:
