@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +205,7 @@ class Model:
         steer: what changes while the sound is made.
         """
         if steer is not None:
-            return (piece for (piece,) in steer.spectrograms(self, [self], knobs, frames, lane))
+            return steer.spectrograms(self, [self], knobs, frames, lane).mapped(itemgetter(0))
         return gathered(self.decoded(self.latents(knobs, frames, lane), cut=self.cut(knobs)), _AT_ONCE)
 
     def source(self, knobs: Knobs, lane: int = 0) -> Source:
