@@ -9,6 +9,7 @@ A model that is alone, because all other weights are 0, sounds as it does outsid
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.arrays import in_one_place
+from distill.cuda import guarded
 from distill.errors import InvalidValue
 from distill.foreseen import Foreseen
 from distill.knobs import Knobs
@@ -208,9 +210,11 @@ class SpectrogramBlend(Blended):
 
     def _morphed(self, pieces: list[Any], gains: list[float], take: Take) -> Any:
         """One piece of each model, equally long, as one."""
-        parts = [on_floor(piece, model.spec.floor_db, self.spec.floor_db, gain)
-                 for piece, model, gain in zip(in_one_place(pieces), self.models, gains, strict=True)]
-        return morph(parts, take(parts[0].shape[2]))
+        pieces = in_one_place(pieces)
+        with contextlib.nullcontext() if isinstance(pieces[0], np.ndarray) else guarded():
+            parts = [on_floor(piece, model.spec.floor_db, self.spec.floor_db, gain)
+                     for piece, model, gain in zip(pieces, self.models, gains, strict=True)]
+            return morph(parts, take(parts[0].shape[2]))
 
 
 class AudioBlend(Blended):
