@@ -137,7 +137,8 @@ class Prior:
             positions = np.linspace(0, self.total - 1, min(48, self.total)).astype(np.int64)
             here = self.latents[:, positions] * self._scale[:, None]
             # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, for all pairs at once
-            squared = np.square(here).sum(axis=0)[:, None] + np.square(whitened).sum(axis=0) - 2 * (here.T @ whitened)
+            lengths = np.einsum("dt,dt->t", whitened, whitened)
+            squared = np.square(here).sum(axis=0)[:, None] + lengths - 2 * (here.T @ whitened)
             for row, position in zip(squared, positions.tolist(), strict=True):
                 row[self._beside(position, apart)] = np.inf
             least = np.maximum(squared.min(axis=1), 0) / len(whitened)
@@ -190,7 +191,8 @@ class Prior:
     def _candidates(self) -> tuple[NDArray[np.int64], Array]:
         """Frames that may be neighbours: their positions, and their latents in standard deviations."""
         places = _evenly(self.total, _CANDIDATES)
-        return places, self.latents[:, places] * self._scale[:, None]
+        latents = self.latents if len(places) == self.total else self.latents[:, places]
+        return places, latents * self._scale[:, None]
 
 
 def _evenly(total: int, most: int) -> NDArray[np.int64]:
