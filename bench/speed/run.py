@@ -396,7 +396,10 @@ def _commands(bundle: Path, goals: list[str]) -> str:
 def _process(arguments: list[str]) -> tuple[float, float]:
     """Run to the end -> processor time in seconds, most memory in MB."""
     # through a small process: what a child held at its birth, a copy of its parent, counts as its own memory
-    result = subprocess.run([sys.executable, "-c", _METER, *arguments], capture_output=True, text=True)
+    # and with byte code, as what is installed has it, even where Python is told to write none
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    result = subprocess.run([sys.executable, "-c", _METER, *arguments], capture_output=True, text=True,
+                            env=environment)
     if result.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed: {result.stderr}")
     seconds, kilobytes = result.stdout.split()

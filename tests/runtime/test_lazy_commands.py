@@ -34,15 +34,24 @@ def test_help_imports_no_command(run: Run) -> None:
         assert f"  {name} " in result.stdout
 
 
-def test_generate_imports_only_the_mode_it_plays(tiny: Path, tmp_path: Path) -> None:
+def test_generate_imports_only_what_it_plays_and_writes(tiny: Path, tmp_path: Path) -> None:
     code = ("import sys, distill.cli\n"
             "try: distill.cli.main(sys.argv[1:])\n"
             "except SystemExit: pass\n"
-            "print([m for m in ('walk', 'segments', 'interpolate', 'vector')\n"
-            "       if f'distill.latents.{m}' in sys.modules])")
+            "print([m for m in ('walk', 'segments', 'interpolate', 'vector', 'events')\n"
+            "       if f'distill.latents.{m}' in sys.modules],\n"
+            "      [m for m in ('soundfile', 'soxr', 'distill.live', 'distill.blending') if m in sys.modules])")
     words = ["generate", str(tiny), "--seconds", "0.5", "-o", str(tmp_path / "x.wav")]
     result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "['walk']", result
+    assert result.stdout.splitlines()[-1] == "['walk'] []", result
+
+
+def test_garbage_is_looked_for_seldom_from_the_start_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import gc, os\nprint(gc.get_threshold()[0], flush=True)\nos._exit(0)\n")
+    for arguments in ("", "['--help']"):
+        code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom distill.cli import main\nmain({arguments})"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert (int(result.stdout) == 100_000) == (arguments == "")
 
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
