@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,12 +47,20 @@ def test_generate_imports_only_what_it_plays_and_writes(tiny: Path, tmp_path: Pa
     assert result.stdout.splitlines()[-1] == "['walk'] []", result
 
 
-def test_garbage_is_looked_for_seldom_from_the_start_in_a_process_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text("import gc, os\nprint(gc.get_threshold()[0], flush=True)\nos._exit(0)\n")
-    for arguments in ("", "['--help']"):
-        code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom distill.cli import main\nmain({arguments})"
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert (int(result.stdout) == 100_000) == (arguments == "")
+@pytest.mark.parametrize(("arguments", "own"), [("", True), ("['--help']", False)])
+def test_a_process_of_its_own_is_settled_before_typer_is_imported(tmp_path: Path, arguments: str, own: bool) -> None:
+    (tmp_path / "typer.py").write_text(
+        "import gc, os\n"
+        "print(gc.get_threshold()[0], os.environ.get('OPENBLAS_NUM_THREADS'), flush=True)\n"
+        "os._exit(0)\n")
+    code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom distill.cli import main\nmain({arguments})"
+    bare = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    for given, threads in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3"), ({"OMP_NUM_THREADS": "2"}, None)):
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                                env={**bare, **given})
+        threshold, found = result.stdout.split()
+        assert (threshold == "100000") == own
+        assert found == str(threads if own else given.get("OPENBLAS_NUM_THREADS"))
 
 
 def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
