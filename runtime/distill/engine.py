@@ -86,7 +86,6 @@ class Engine:
         self._output_name: str = outputs[0].name
         self.memory = memory
         self._session = session
-        session._model_bytes = None  # kept for the fallback that there is none of; others have a use for the memory
 
     @property
     def metadata(self) -> dict[str, str]:
