@@ -22,9 +22,8 @@ from distill.prior import Prior
 Array = NDArray[np.float32]
 
 LOUDER_DB = {USES["wander"].default or 0.0: 0.3, 1.0: 2.5}  # by wander
-_SECONDS = 24.0  # of the corpus that are listened to, with and without noise
-_PIECES = 8  # that they come in
-_NOISES = 3  # of each piece: what is loud is short, and one noise may pass it by
+_SECONDS = 96.0  # of the corpus that are listened to, with and without noise
+_PIECES = 12  # that they come in
 _STEPS = 5  # of bisection: the unit to within 3 %
 
 
@@ -33,8 +32,9 @@ def gentle(spread: Array, prior: Prior, rate_hz: float, decoder: ChunkDecoder) -
     length = max(1, min(prior.total // _PIECES, round(_SECONDS / _PIECES * rate_hz)))
     starts = np.linspace(0, prior.total - length, _PIECES).astype(int)
     latents = np.concatenate([prior.latents[:, start:start + length] for start in starts], axis=1)
-    latents = np.tile(latents, _NOISES)
     noise = SmoothNoise(spread, period_of(WANDER_SECONDS, rate_hz), np.random.SeedSequence(0)).take(latents.shape[1])
+    # Noise and its opposite: what one of them happens to add to the few moments that are loud, the other takes away.
+    latents, noise = np.tile(latents, 2), np.concatenate([noise, -noise], axis=1)
     limit = 10 ** (float(prior.level.max()) / 10)  # the runtime lets no frame be louder than the corpus's loudest
 
     def power(size: float) -> float:

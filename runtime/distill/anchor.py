@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import on_host
 from .errors import InvalidValue
 from .knobs import USES, Knobs
+from .latents.posterior import most_typical
 from .model import Model
 from .prior import Prior
 
@@ -34,7 +35,7 @@ class Anchored(Model):
             raise InvalidValue("latents are empty; there is nothing to begin with")
         self.anchor, self._anchor_latents = f"input: {name}", own
         level = _levels(model, own)
-        self._typical = _typical(own, level)
+        self._typical = most_typical(own, level)
         self.__dict__["prior"] = _joined(model.prior, own, level, self.anchor, self.sidecar.latent.rate_hz)
 
     @property
@@ -58,15 +59,6 @@ def _levels(model: Model, latents: Array) -> Array:
         parts.append(10 * np.log10(power.reshape(-1, model.sidecar.latent.frames_per_latent).max(axis=1)))
     levels: Array = np.concatenate(parts)
     return levels
-
-
-def _typical(latents: Array, level: Array) -> Array:
-    """Of the louder half, the latent nearest to the median."""
-    loud = latents[:, level >= np.median(level)]
-    std = np.maximum(latents.std(axis=1, keepdims=True), np.float32(1e-3))
-    apart = (loud - np.median(latents, axis=1, keepdims=True)) / std
-    typical: Array = loud[:, int(np.argmin(np.square(apart).sum(axis=0)))]
-    return typical
 
 
 def _joined(prior: Prior | None, latents: Array, level: Array, name: str, rate_hz: float) -> Prior:

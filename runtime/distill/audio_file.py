@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import FileError, InvalidValue
 from .quantizer import BitDepth, Quantizer
+from .wav import WIDTH, WavFile
 
 Array = NDArray[np.float32]
 
@@ -32,7 +33,6 @@ FORMATS = {".wav": Format("WAV", limit=_LIMIT), ".flac": Format("FLAC"), ".ogg":
            ".mp3": Format("MP3", "MPEG_LAYER_III"), ".aiff": Format("AIFF", limit=_LIMIT),
            ".aif": Format("AIFF", limit=_LIMIT)}
 _SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
-WIDTH = {"16": 2, "24": 3, "float": 4}  # bytes of a sample
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _VORBIS_RATE = 200_000  # Hz; the encoder crashes beyond
 _AT_ONCE = 1 << 15  # samples a channel handed to libsndfile; its Vorbis encoder keeps a call's samples on the stack
@@ -68,6 +68,8 @@ class FileSink:
             if kind.name != "WAV":
                 raise InvalidValue(f"{kind.name} holds 4 GiB at most; .wav and .flac have no such limit")
             self._format = "RF64"
+        self._depth = depth
+        self._plain = self._format == "WAV" and depth != "float"
         self._rate, self._channels, self._force = sample_rate, channels, force
         self._title, self._comment = title, comment
         self._pcm = Quantizer(depth, seed)
@@ -81,8 +83,6 @@ class FileSink:
         return self._pcm.clipped
 
     def __enter__(self) -> FileSink:
-        import soundfile
-
         self._target = Path(os.path.realpath(self.path))
         if self._target.is_dir():
             raise FileError(f"{self.path} is a folder")
@@ -97,17 +97,24 @@ class FileSink:
         except OSError as error:
             raise self._cannot(error.strerror) from None
         try:
-            self._file = soundfile.SoundFile(str(self._temporary), "w", self._rate, self._channels, self._subtype,
-                                             format=self._format)
+            self._file = self._opened()
             for field in ("title", "comment"):  # the formats that are offered all have both
                 if text := getattr(self, f"_{field}"):
                     setattr(self._file, field, text)
         except BaseException as error:
             self._temporary.unlink(missing_ok=True)
-            if isinstance(error, (RuntimeError, TypeError, ValueError)):
+            if isinstance(error, (RuntimeError, TypeError, ValueError, OSError)):
                 raise self._cannot(f"as {self._format} at {self._rate} Hz: {error}") from None
             raise
         return self
+
+    def _opened(self) -> Any:
+        if self._plain:
+            return WavFile(self._temporary, self._rate, self._channels, self._depth)
+        import soundfile
+
+        return soundfile.SoundFile(str(self._temporary), "w", self._rate, self._channels, self._subtype,
+                                   format=self._format)
 
     def write(self, audio: Array) -> None:
         """The next samples, [samples] or [channels, samples], full scale +-1."""
@@ -116,7 +123,7 @@ class FileSink:
             try:
                 self._file.write(part)
             except (RuntimeError, OSError, AssertionError) as error:  # soundfile asserts that all was written
-                raise self._cannot(error) from None
+                raise self._cannot(getattr(error, "strerror", None) or error) from None
             self._written += len(part)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -133,11 +140,12 @@ class FileSink:
             self._temporary.unlink(missing_ok=True)
 
     def _check_and_move(self) -> None:
-        import soundfile
+        if not self._plain:
+            import soundfile
 
-        # Encoders write their last frames when they are closed, and libsndfile does not tell if that failed.
-        if (found := soundfile.info(str(self._temporary)).frames) != self._written:
-            raise self._cannot(f"only {found} of {self._written} samples are in it")
+            # Encoders write their last frames when they are closed, and libsndfile does not tell if that failed.
+            if (found := soundfile.info(str(self._temporary)).frames) != self._written:
+                raise self._cannot(f"only {found} of {self._written} samples are in it")
         if self._subtype == "FLOAT":
             _undate(self._temporary)
         with self._temporary.open("rb+") as file:

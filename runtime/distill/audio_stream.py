@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import sys
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio_file import WIDTH
 from .errors import FileError, InvalidValue
 from .quantizer import BitDepth, Quantizer
+from .wav import UNKNOWN, WIDTH, header, packed
 
 Array = NDArray[np.float32]
-
-_UNKNOWN = 0xFFFFFFFF  # what readers of streams take for "until it ends"
 
 
 class StreamSink:
@@ -32,16 +28,10 @@ class StreamSink:
             raise InvalidValue("--raw is float32, or int16 with --bit-depth 16; 24 is not offered")
         self._stream, self._raw = stream, raw
         self._pcm = Quantizer(bit_depth, seed)
-        self._three_bytes = bit_depth == "24"
+        self._depth = bit_depth
         self._bytes = 0
-        width = WIDTH[bit_depth]
-        size = _UNKNOWN if samples is None else samples * channels * width
-        if size + 36 >= _UNKNOWN:
-            size = _UNKNOWN
-        whole = _UNKNOWN if size == _UNKNOWN else size + size % 2 + 36
-        self._header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", whole, b"WAVE", b"fmt ", 16,
-                                   3 if bit_depth == "float" else 1, channels, sample_rate,
-                                   sample_rate * channels * width, channels * width, 8 * width, b"data", size)
+        size = UNKNOWN if samples is None else samples * channels * WIDTH[bit_depth]
+        self._header = header(size, sample_rate, channels, bit_depth)
 
     @property
     def clipped(self) -> int:
@@ -56,12 +46,7 @@ class StreamSink:
 
     def write(self, audio: Array) -> None:
         """The next samples, [samples] or [channels, samples], full scale +-1."""
-        samples = np.ascontiguousarray(self._pcm(audio.T))
-        if sys.byteorder == "big":
-            samples = samples.byteswap()
-        if self._three_bytes:  # the quantizer left-justifies 24 bits in 32
-            samples = np.ascontiguousarray(samples.reshape(-1, 1).view(np.uint8)[:, 1:])
-        self._send(samples.tobytes())
+        self._send(packed(self._pcm(audio.T), self._depth))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:

@@ -75,7 +75,9 @@ def guarded() -> Iterator[None]:
         yield
     except DistillError:
         raise
-    except (RuntimeError, MemoryError) as error:  # of which all of CuPy's are
+    except Exception as error:
+        if not isinstance(error, (RuntimeError, MemoryError)) and not type(error).__module__.startswith("cupy."):
+            raise  # no failure of the card
         raise DeviceError(f"the GPU failed ({str(error).strip() or type(error).__name__}); "
                           "use --device cpu, or less at a time") from None
 

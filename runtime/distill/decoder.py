@@ -9,10 +9,10 @@ as in one piece, and, since the grid is absolute, from the very same call whatev
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .arrays import namespace
@@ -23,8 +23,7 @@ from .sidecar import Sidecar
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class ChunkDecoder:
+class ChunkDecoder(Struct, frozen=True, eq=False):
     """The decoder graph with the facts needed to run it in chunks. Stateless: threads may share it."""
 
     engine: Engine

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from . import dsp
 from .arrays import gathered, namespace, on_host
 from .bundle import VARIANT_KEY, Bundle, open_bundle
-from .crossfade import crossfaded, segmented
 from .decoder import ChunkDecoder
-from .encoding import encoded
 from .engine import Device, Engine
 from .errors import InvalidValue, NumericError
 from .knobs import Knobs, Loudness, Quality, check_loudness
 from .latents import Cut, Source, make_source
 from .prior import Prior
-from .recording import HIGHEST_RATE, LOWEST_RATE
 from .render import blocks, render
-from .resample import resampled
 from .sidecar import DECODERS, Sidecar, Variant
 from .sliders import Sliders
 from .spec import SpectrogramSpec
@@ -145,12 +142,16 @@ class Model:
 
         The posterior mean. Raises BundleError where the bundle has no encoder.
         """
+        from .resample import resampled
+
         lines = _lines(audio, sample_rate)
         own = resampled([lines.mean(axis=0, dtype=np.float32)], sample_rate, self.sample_rate)
         return np.concatenate([np.empty((self.latent_dim, 0), np.float32), *self.encoded(own)], axis=1)
 
     def encoded(self, pieces: Iterable[Array]) -> Iterator[Array]:
         """Pieces [samples] of one recording at the model's rate -> pieces of its latents [latent_dim, any]."""
+        from .encoding import encoded
+
         return encoded(pieces, self.spec, self._decoder.frames_per_latent, self._decoder.normalise, self._encoder)
 
     def resynthesize(self, audio: ArrayLike, sample_rate: int, quality: Quality = "balanced",
@@ -161,6 +162,7 @@ class Model:
         loudness: "equal" follows the level of the recording, "model" leaves what the model makes of it.
         Raises BundleError where the bundle has no encoder, InvalidValue, NumericError.
         """
+        from .resample import resampled
         from .resynthesis import Resynthesis
 
         lines = _lines(audio, sample_rate)
@@ -204,7 +206,7 @@ class Model:
         steer: what changes while the sound is made.
         """
         if steer is not None:
-            return (piece for (piece,) in steer.spectrograms(self, [self], knobs, frames, lane))
+            return steer.spectrograms(self, [self], knobs, frames, lane).mapped(itemgetter(0))
         return gathered(self.decoded(self.latents(knobs, frames, lane), cut=self.cut(knobs)), _AT_ONCE)
 
     def source(self, knobs: Knobs, lane: int = 0) -> Source:
@@ -238,6 +240,8 @@ class Model:
         cut: lengths of the segments that the latents consist of; each is decoded on its own and faded into the next.
         """
         if cut is not None:
+            from .crossfade import crossfaded, segmented
+
             ratio = self._decoder.frames_per_latent
             segments = (self.decoded(segment, chunk) for segment in segmented(latents, cut.length))
             yield from crossfaded(segments, cut.length * ratio, cut.overlap * ratio)
@@ -286,6 +290,8 @@ class Model:
 
 def _lines(audio: ArrayLike, sample_rate: int) -> Array:
     """Samples [samples] or [channels, samples] as float32 [channels, samples]. Raises InvalidValue, NumericError."""
+    from .recording import HIGHEST_RATE, LOWEST_RATE
+
     samples = np.asarray(audio, np.float32)
     if samples.ndim not in (1, 2) or 0 in samples.shape[:-1]:
         raise InvalidValue(f"audio has shape {samples.shape}; it must be [samples] or [channels, samples]")

@@ -21,6 +21,8 @@ Kept = TypeVar("Kept")
 _SPREAD_PLACES = 400  # frames of the corpus whose neighbours are looked at
 _SPREAD_NEIGHBOURS = 4
 _CANDIDATES = 32_768  # frames of a large corpus, evenly spaced, that are searched for neighbours
+_TELLING = 0.98  # of the variance: the latents that have it, the largest first, tell who is near whom
+_VARIED = 0.999  # of the variance between neighbours that wander takes up
 _SOUNDING_DB = 30.0  # under its recording's loudest frame: what is softer counts as silence
 
 
@@ -31,8 +33,8 @@ class Prior:
     latents: float32 [latent_dim, total], all recordings one after the other.
     offsets: int64 [files + 1]; recording i is latents[:, offsets[i]:offsets[i + 1]].
     files: names of the recordings.
-    spread: float32 [latent_dim, latent_dim], L with L L^T the covariance of the differences between near neighbours:
-        the directions and sizes in which this corpus varies while staying itself. L @ white noise is a small step.
+    spread: float32 [latent_dim, any], L with L L^T the covariance of the differences between near neighbours: the
+        directions and sizes in which this corpus varies while staying itself. L @ white noise is a small step.
     level: float32 [total], dB, power summed over the bands, of the loudest spectrogram frame in each latent frame.
     """
 
@@ -66,9 +68,9 @@ class Prior:
         if names.shape != (len(offsets) - 1,) or names.dtype.kind != "U":
             raise BundleError(f"{where}: `files` must be {len(offsets) - 1} names")
         spread = np.asarray(arrays["spread"], np.float32)
-        if spread.shape != (dim, dim) or not np.isfinite(spread).all():
+        if spread.ndim != 2 or len(spread) != dim or spread.shape[1] > dim or not np.isfinite(spread).all():
             raise BundleError(f"{where}: `spread` has shape {spread.shape} or non-finite numbers; must be finite, "
-                              f"[{dim}, {dim}]")
+                              f"[{dim}, at most {dim}]")
         level = np.asarray(arrays["level"], np.float32)
         if level.shape != latents.shape[1:] or not np.isfinite(level).all():
             raise BundleError(f"{where}: `level` has shape {level.shape} or non-finite numbers; must be finite, "
@@ -118,11 +120,12 @@ class Prior:
     def neighbours(self, position: int, count: int, apart: int) -> tuple[NDArray[np.int64], Array]:
         """The `count` frames most like `position` that lie at least `apart` frames from it in its own recording.
 
-        Returns their positions and their distances (root mean square over dimensions, in corpus standard deviations).
+        Returns their positions and their distances (root of the summed squares, 1 for that of a frame's usual distance
+        from the corpus's mean).
         """
-        places, whitened = self._candidates
-        distance = whitened - (self.latents[:, position] * self._scale)[:, None]
-        squared = np.einsum("dt,dt->t", distance, distance) / len(distance)
+        places, telling = self._candidates
+        distance = telling - self._telling(position)[:, None]
+        squared = np.einsum("dt,dt->t", distance, distance)
         squared[self._beside(position, apart)] = np.inf
         nearest = np.argpartition(squared, min(count, len(squared) - 1))[:count] if count < len(squared) \
             else np.arange(len(squared))
@@ -133,14 +136,15 @@ class Prior:
     def usual_distance(self, apart: int) -> float:
         """Median distance from a frame to its nearest neighbour, over at most 48 frames spread through the corpus."""
         if apart not in self._usual:
-            places, whitened = self._candidates
+            places, telling = self._candidates
             positions = np.linspace(0, self.total - 1, min(48, self.total)).astype(np.int64)
-            here = self.latents[:, positions] * self._scale[:, None]
+            here = self._telling(positions)
             # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, for all pairs at once
-            squared = np.square(here).sum(axis=0)[:, None] + np.square(whitened).sum(axis=0) - 2 * (here.T @ whitened)
+            lengths = np.einsum("dt,dt->t", telling, telling)
+            squared = np.square(here).sum(axis=0)[:, None] + lengths - 2 * (here.T @ telling)
             for row, position in zip(squared, positions.tolist(), strict=True):
                 row[self._beside(position, apart)] = np.inf
-            least = np.maximum(squared.min(axis=1), 0) / len(whitened)
+            least = np.maximum(squared.min(axis=1), 0)
             nearest = sorted(np.sqrt(least[np.isfinite(least)]).tolist())
             half = len(nearest) // 2  # the median; np.median would import numpy.ma, 25 ms
             self._usual[apart] = (nearest[half] + nearest[-1 - half]) / 2 if nearest else 0.0
@@ -177,20 +181,34 @@ class Prior:
         if joined.shape[1] == 0:  # one short recording: no frame has a neighbour
             return (0.3 * np.diag(self.latents.std(axis=1))).astype(np.float32)
         values, vectors = np.linalg.eigh(joined @ joined.T / joined.shape[1])
-        root: Array = ((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T).astype(np.float32)
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+        enough = 1 + int(np.searchsorted(np.cumsum(values), _VARIED * values.sum()))
+        root: Array = (vectors * np.sqrt(values))[:, :enough].astype(np.float32)
         return root
 
     @cached_property
-    def _scale(self) -> Array:
-        """[latent_dim]: one over the corpus's standard deviations."""
-        scale: Array = 1 / np.maximum(self.latents.std(axis=1), np.float32(1e-6))
-        return scale
+    def _axes(self) -> tuple[NDArray[np.int64], np.float32]:
+        """Which latents tell who is near whom, and one over the usual distance from their mean.
+
+        A latent's size is how much is heard of it, so most of them hardly matter, and what they have is mostly noise.
+        """
+        variance = np.square(self.latents.std(axis=1))
+        order = np.argsort(variance)[::-1]
+        running = np.cumsum(variance[order])
+        enough = 1 + int(np.searchsorted(running, _TELLING * running[-1]))
+        return np.sort(order[:enough]), 1 / np.sqrt(max(running[-1], np.float32(1e-12)))
+
+    def _telling(self, position: int | NDArray[np.int64]) -> Array:
+        """[axes] or [axes, n]: what tells frames from others."""
+        axes, scale = self._axes
+        chosen: Array = self.latents[axes if isinstance(position, int) else axes[:, None], position] * scale
+        return chosen
 
     @cached_property
     def _candidates(self) -> tuple[NDArray[np.int64], Array]:
-        """Frames that may be neighbours: their positions, and their latents in standard deviations."""
+        """Frames that may be neighbours: their positions, and what tells them from others."""
         places = _evenly(self.total, _CANDIDATES)
-        return places, self.latents[:, places] * self._scale[:, None]
+        return places, self._telling(places)
 
 
 def _evenly(total: int, most: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from . import dsp
 from .arrays import not_on_host
 from .cuda import guarded
 from .errors import InvalidValue, NumericError
+from .foreseen import Foreseen
 from .knobs import Knobs, Quality
 from .limiter import limited
 from .loop import LoopFrames, check_loop, closed, dropped, sealed
@@ -137,6 +138,7 @@ def synthesized(pieces: Iterator[Any], spec: SpectrogramSpec, quality: Quality,
 
     total: samples wanted, of quality "high" alone. Raises DeviceError where a GPU fails.
     """
+    foreseen = pieces if isinstance(pieces, Foreseen) else None
     elsewhere, pieces = not_on_host(pieces)
     if elsewhere:
         from .dsp import portable
@@ -148,6 +150,12 @@ def synthesized(pieces: Iterator[Any], spec: SpectrogramSpec, quality: Quality,
         yield dsp.synthesize(np.concatenate(list(pieces), axis=2), spec, "high", total)
         return
     synthesizer = dsp.Synthesizer(spec, quality)
+    if foreseen:
+        ahead = dsp.ForesightedSynthesizer(synthesizer)
+        for piece in pieces:
+            yield ahead.push(piece, foreseen.ahead)
+        yield ahead.flush()
+        return
     size = _FIRST_PUSH
     for piece in pieces:
         start = 0

@@ -156,6 +156,24 @@ def test_float_files_have_no_date(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == data
 
 
+@pytest.mark.parametrize("depth", ["16", "24"])
+@pytest.mark.parametrize(("channels", "samples"), [(1, 4800), (1, 4801), (2, 4801), (1, 1)])
+@pytest.mark.parametrize(("title", "comment"), [("", ""), ("odd", ""), ("even", "a comment"), ("\u00fc", "x" * 3001)])
+def test_wav_is_what_libsndfile_writes(tmp_path: Path, depth: str, channels: int, samples: int, title: str,
+                                       comment: str) -> None:
+    audio = np.random.default_rng(0).standard_normal((channels, samples)).astype(np.float32) * 0.5
+    with FileSink(tmp_path / "a.wav", 44_100, channels, depth, samples=samples, seed=3,  # type: ignore[arg-type]
+                  title=title, comment=comment) as sink:
+        sink.write(audio[:, :1001])
+        sink.write(audio[:, 1001:])
+    with soundfile.SoundFile(tmp_path / "b.wav", "w", 44_100, channels, f"PCM_{depth}") as file:
+        for field, text in (("title", title), ("comment", comment)):
+            if text:
+                setattr(file, field, text)
+        file.write(Quantizer(depth, 3)(audio.T))  # type: ignore[arg-type]
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
 def test_beyond_4_gib(tmp_path: Path) -> None:
     """What would be too long for WAV is RF64, what would be too long for AIFF is refused."""
     for samples, depth, kind in ((1_400_000_000, "24", "WAV"), (1_500_000_000, "24", "RF64"),

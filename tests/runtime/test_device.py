@@ -240,7 +240,14 @@ def test_numbers_that_are_not_finite(tiny: Path, card: None) -> None:
         gpu._engine.run_in_place(np.zeros_like(latents), (1, 2, gpu.spec.n_mels, 1))
 
 
-@pytest.mark.parametrize("problem", [RuntimeError("cudaErrorIllegalAddress"), MemoryError("out of memory")])
+class CompileException(Exception):
+    """CuPy's, which is no RuntimeError."""
+
+    __module__ = "cupy.cuda.compiler"
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("cudaErrorIllegalAddress"), MemoryError("out of memory"),
+                                     CompileException("nvrtc: error")])
 def test_a_card_that_fails_while_it_runs(tiny: Path, card: None, here: Run, tmp_path: Path, problem: Exception,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it does: at the decoder's output, at arithmetic on it, in the synthesis."""
@@ -259,10 +266,24 @@ def test_a_card_that_fails_while_it_runs(tiny: Path, card: None, here: Run, tmp_
             for make in (lambda: gpu.synthesize(latents), lambda: gpu.generate(0.1, seed=1)):
                 with pytest.raises(distill.DeviceError, match="GPU failed.*--device cpu"):
                     make()
+    both = distill.blend([distill.ModelSlot(gpu, 0.3), distill.ModelSlot(gpu, 0.7)], "spectral")
+    with monkeypatch.context() as patch:
+        patch.setattr("distill.blending.blended.morph", fail)
+        with pytest.raises(distill.DeviceError, match="GPU failed"):
+            both.generate(0.1, seed=1)
     monkeypatch.setattr(StandIn, "wait", fail)
     done = here("generate", tiny, "-o", tmp_path / "x.wav", "--seconds", 0.1, "--seed", 1, "--device", "cuda")
     assert done.returncode == 5 and done.stderr.splitlines()[1:] == [
         f"distill: the GPU failed ({problem}); use --device cpu, or less at a time"]
+
+
+def test_a_mistake_is_not_blamed_on_the_card(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("mine")
+
+    monkeypatch.setattr(StandIn, "wait", fail)
+    with pytest.raises(KeyError, match="mine"):
+        distill.load(tiny, device="cuda").generate(0.1, seed=1)
 
 
 def test_no_graph_is_a_broken_bundle_on_any_device(card: None) -> None:

@@ -226,6 +226,17 @@ def test_errors_of_a_network_cost_in_proportion(sound: np.ndarray) -> None:
         assert convergence(sound, synthesize(noisy, SPEC, length=len(sound))) < clean + most
 
 
+def test_a_partial_between_two_bins_keeps_its_level() -> None:
+    """Two bins of nearly one level, each a little louder at times, are one partial and not two that cancel."""
+    spec = SpectrogramSpec(n_mels=256)
+    note = 0.25 * np.sin(2 * np.pi * 34.5 * spec.sample_rate / spec.n_fft * np.arange(96_000) / spec.sample_rate)
+    spectrogram = analyze(note.astype(np.float32), spec)[:, :, 8:-8]  # its ends are no partials
+    spectrogram[0] += np.random.default_rng(5).normal(0, 0.3, spectrogram[0].shape)  # dB, as of a network
+    sound = synthesize(spectrogram, spec, "fast")
+    levels = 10 * np.log10(np.square(sound[4800:76_800].reshape(-1, 4800)).mean(axis=1) / np.square(note).mean())
+    assert np.abs(levels).max() < 0.7
+
+
 def test_absurd_levels_stay_finite() -> None:
     spectrogram = np.zeros((2, SPEC.n_mels, 20), np.float32)
     spectrogram[0], spectrogram[1] = 1e6, 1e6

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from distill.cli import app
+from distill.cli.commands import app
 
 
 def commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -180,7 +180,7 @@ def test_evolution_goes_from_frozen_to_as_far_as_the_corpus() -> None:
     spreads = []
     for evolution in (0.0, 0.5, 1.0):
         made = source(corpus, mode="vector", latent=latent, evolution=evolution).take(20_000)
-        np.testing.assert_allclose(made.mean(axis=1), latent, atol=0.1)
+        np.testing.assert_allclose(made.mean(axis=1), latent, atol=0.15)  # three standard errors
         spreads.append(made.std())
     assert spreads[0] == pytest.approx(np.std(latent))
     around = np.sqrt(np.square(spreads[1:]) - np.var(latent))

@@ -9,9 +9,10 @@ A model that is alone, because all other weights are 0, sounds as it does outsid
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
@@ -20,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.arrays import in_one_place
+from distill.cuda import guarded
 from distill.errors import InvalidValue
+from distill.foreseen import Foreseen
 from distill.knobs import Knobs
 from distill.model import Model
 from distill.render import Mixture, Voice, blocks, render, sounded
@@ -35,7 +38,7 @@ from .streams import aligned
 from .weights import Weights
 
 if TYPE_CHECKING:
-    from distill.live.steering import Steering
+    from distill.live.steering import SteeredWeights, Steering
 
 Array = NDArray[np.float32]
 BlendMode = Literal["spectral", "latent", "audio"]
@@ -176,7 +179,11 @@ class SpectrogramBlend(Blended):
         else:
             streams = aligned([model.spectrograms(own, frames, lane, steer)
                                for model, own in zip(self.models, knobs_of, strict=True)])
-        return self._morphed(streams, self._gains(knobs), self._take(frames, steer, self.spec.frame_rate_hz))
+        gains = self._gains(knobs)
+        if steer is not None and isinstance(streams, Foreseen):
+            return Foreseen(self._steered(streams, gains, steer.weights(self.spec.frame_rate_hz)))
+        take = self._take(frames, steer, self.spec.frame_rate_hz)
+        return (self._morphed(pieces, gains, take) for pieces in streams)
 
     def _through_one_space(self, knobs_of: Sequence[Knobs], frames: int | None, lane: int,
                            steer: Steering | None) -> Iterator[list[Array]]:
@@ -194,12 +201,20 @@ class SpectrogramBlend(Blended):
         """What makes each model as loud as the others, dB: weights are of sounds that are equally loud."""
         return [model.gain_db if knobs.loudness == "equal" else 0.0 for model in self.models]
 
-    def _morphed(self, streams: Iterator[list[Any]], gains: list[float], take: Take) -> Iterator[Any]:
-        floors = [model.spec.floor_db for model in self.models]
-        for pieces in map(in_one_place, streams):
-            parts = [on_floor(piece, floor, self.spec.floor_db, gain)
-                     for piece, floor, gain in zip(pieces, floors, gains, strict=True)]
-            yield morph(parts, take(parts[0].shape[2]))
+    def _steered(self, streams: Foreseen[list[Any]], gains: list[float],
+                 weights: SteeredWeights) -> Iterator[tuple[Any, Callable[[int], Any]]]:
+        def ahead(frames: int) -> Any:
+            return self._morphed(streams.ahead(frames), gains, weights.ahead)
+
+        return ((self._morphed(pieces, gains, weights), ahead) for pieces in streams)
+
+    def _morphed(self, pieces: list[Any], gains: list[float], take: Take) -> Any:
+        """One piece of each model, equally long, as one."""
+        pieces = in_one_place(pieces)
+        with contextlib.nullcontext() if isinstance(pieces[0], np.ndarray) else guarded():
+            parts = [on_floor(piece, model.spec.floor_db, self.spec.floor_db, gain)
+                     for piece, model, gain in zip(pieces, self.models, gains, strict=True)]
+            return morph(parts, take(parts[0].shape[2]))
 
 
 class AudioBlend(Blended):

@@ -7,14 +7,29 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.foreseen import Foreseen
+
 Array = NDArray[np.float32]
 
 
 def aligned(streams: Sequence[Iterator[Array]]) -> Iterator[list[Array]]:
     """Pieces [..., any] of each stream, cut so that those given out together are equally long.
 
-    Ends where the shortest stream does.
+    Ends where the shortest stream does. What all streams foresee is foreseen.
     """
+    pieces = _aligned(streams)
+    if not all(isinstance(stream, Foreseen) for stream in streams):
+        return pieces
+
+    def ahead(frames: int) -> list[Array]:
+        parts = [stream.ahead(frames) for stream in streams if isinstance(stream, Foreseen)]
+        count = min(part.shape[-1] for part in parts)
+        return [part[..., :count] for part in parts]
+
+    return Foreseen((each, ahead) for each in pieces)
+
+
+def _aligned(streams: Sequence[Iterator[Array]]) -> Iterator[list[Array]]:
     waiting = [next(stream, None) for stream in streams]
     while True:
         for i, stream in enumerate(streams):

@@ -1,51 +1,30 @@
-"""The `distill` command. Each command is a door: parse, call the library, print."""
+"""The `distill` command."""
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+import gc
+import os
+from typing import NoReturn
 
-import typer
-
-from . import door
-from .lazy import Commands, group
-
-HELP = "Make sound from small models trained on your own recordings. No PyTorch needed."
-
-# name: (module, function or Typer app in it, first line of its help)
-COMMANDS = Commands(__name__, {
-    "generate": ("generate", "generate", "Make sound from a model."),
-    "blend": ("blend", "blend", "Make one sound from several models."),
-    "again": ("again", "again", "Make a sound again from what its file says about itself: the same samples, and the "
-                                "same WAV or FLAC file."),
-    "encode": ("encode", "encode", "Turn a recording into the latents of a model; its channels are mixed."),
-    "resynth": ("resynth", "resynth", "Play a recording with the sound of a model: as long, as loud, channel by "
-                                      "channel."),
-    "info": ("info", "info", "Show what a model is, where it came from, and how fast it runs here."),
-    "check": ("info", "check", "Prove on this machine that a model is whole and sounds as it did where it was "
-                               "exported."),
-    "bench": ("bench", "bench", "Measure a model on this machine: speed of every variant, first-block latency, "
-                                "memory."),
-    "doctor": ("doctor", "doctor", "Look at this installation and try it out; say what to do about whatever is "
-                                   "wrong."),
-    "models": ("models", "app", "List the models at hand: the ones in the model folder and the built-in ones. Or add, "
-                                "remove, search, show one."),
-    "presets": ("presets", "app", "Keep settings under a name, for one model: distill generate --preset NAME uses "
-                                  "them."),
-})
-
-app = typer.Typer(name="distill", help=HELP, cls=group(COMMANDS), no_args_is_help=True, add_completion=False,
-                  rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-@app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    if version:
-        from distill import __version__
-
-        print(__version__)
-        raise typer.Exit
+_OBJECTS = 100_000  # made before Python looks for unreachable ones; imports make half as many, and all of them stay
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the console script."""
+    """Entry point of the console script. Without `arguments` it takes the process's own, and the process is its own."""
+    if arguments is None:
+        _settle()
+    from . import door
+    from .commands import app
+
     door.run(app, "distill", arguments, at_once=arguments is None)
+
+
+def _settle() -> None:
+    """What must be set before anything large is imported, typer first.
+
+    By default, Python looks for garbage a hundred times during the imports, and finds none; and numpy's BLAS starts a
+    thread on every core, which spin after each product, and the products here are too small to share.
+    """
+    gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import signal
 import sys
@@ -15,7 +14,6 @@ import typer
 
 from distill.errors import DistillError, FileError
 
-_OBJECTS = 100_000  # made before Python looks for unreachable ones; imports make half as many, and all of them stay
 _NO_ROOM = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -26,11 +24,8 @@ class Terminated(BaseException):
 def run(app: typer.Typer, program: str, arguments: list[str] | None = None, *, at_once: bool = False) -> NoReturn:
     """Run a typer app and exit. The exit codes are those of `distill.errors`, and 130 or 143 for signals.
 
-    at_once: the process is ours alone. It ends without taking numpy and onnxruntime apart, which takes 0.1 s, and looks
-    for garbage seldom: by default, Python does so seventy times while modules are imported, and finds none.
+    at_once: the process is ours alone, and ends without taking numpy and onnxruntime apart, which takes 0.1 s.
     """
-    if at_once:
-        gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     signal.signal(signal.SIGTERM, _terminate)
     code = _code(lambda: app(arguments, prog_name=program, standalone_mode=False), program)
     if at_once:

@@ -34,7 +34,6 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
-_SLACK = np.float32(-0.2)  # nepers: how far the past may lie under both neighbours and still carry a band on
 _MAX_GROWTH = np.float32(1.5)  # nepers per hop; steeper changes would throw the group delay out of the window
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
@@ -79,7 +78,6 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     limit += _ONSET
     np.greater_equal(levels[:, 1:-1], limit, out=fresh)
     np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
-    limit += _SLACK
     inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
     if previous is None:
         is_fresh[0] = True

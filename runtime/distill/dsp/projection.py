@@ -10,6 +10,8 @@ known, and the projections find better values for it.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,12 @@ class Projection:
         self._spec, self._window, self._add = spec, window(spec), HopAdder(spec)
         self._hops = np.zeros((0, spec.hop_length), np.float32)
         self._magnitude = np.zeros((0, spec.n_bins), np.float32)
+
+    def twin(self) -> Projection:
+        """Another one that goes on from here."""
+        twin = copy(self)
+        twin._add = copy(self._add)
+        return twin
 
     def __call__(self, spectrum: Spectrum, magnitude: Floats, end: bool = False) -> tuple[Spectrum, Floats]:
         """The next frames of a spectrum and its magnitudes, each [m, n_bins] -> the same, projected, [k, n_bins]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,12 @@ class StartSpectrum:
         self._deviation = self._levels
         self._log_bins = np.zeros((0, spec.n_bins), np.float32)
         self._done = 0
+
+    def twin(self) -> StartSpectrum:
+        """Another one that goes on from here."""
+        twin = copy(self)
+        twin._integrate = copy(self._integrate)
+        return twin
 
     def __call__(self, rows: Floats, deciding: Floats | None = None, end: bool = False) -> tuple[Spectrum, Floats]:
         """[2, m, n_mels] -> spectrum [k, n_bins] and magnitudes [k, n_bins].

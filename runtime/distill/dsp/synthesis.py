@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Literal, get_args
 
 import numpy as np
@@ -48,6 +49,18 @@ class Synthesizer:
         self._projections = [Projection(self.spec) for _ in range(_PROJECTIONS[self.quality])]
         self._add = HopAdder(self.spec)
         self._frames = 0
+
+    def twin(self) -> Synthesizer:
+        """Another stream that goes on from here. (No stage changes an array that it keeps: they are replaced.)"""
+        twin = copy(self)
+        twin._start, twin._add = self._start.twin(), copy(self._add)
+        twin._projections = [projection.twin() for projection in self._projections]
+        return twin
+
+    def finished(self, frames: int) -> int:
+        """How many samples the last `frames` of the frames pushed so far have finished."""
+        waiting = self._frames - self.latency_frames
+        return (max(0, waiting) - max(0, waiting - frames)) * self.spec.hop_length
 
     def push(self, spectrogram: ArrayLike, decisions_from: ArrayLike | None = None) -> Floats:
         """The next frames [2, n_mels, m], m >= 0 -> the samples they finish [samples].

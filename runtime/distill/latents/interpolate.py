@@ -120,7 +120,7 @@ class Interpolation(Source):
         """A moment of the corpus that sounds, as seen from its mean, in its standard deviations."""
         if self._prior is None:
             latent = self._posterior.mean + self._posterior.root @ self._rng.standard_normal(
-                len(self._posterior.mean), np.float32)
+                self._posterior.root.shape[1], np.float32)
         else:
             choice = self._choice
             if near is not None:

@@ -9,7 +9,7 @@ Array = NDArray[np.float32]
 
 
 class SmoothNoise:
-    """Gaussian noise [dim, frames] of constant covariance `root @ root.T` that changes slowly.
+    """Gaussian noise [dim, frames] of constant covariance `root @ root.T`, root [dim, any], that changes slowly.
 
     Independent knots every `period` frames, joined by sine and cosine weights: their squares sum to one, so the
     variance between knots is that at the knots.
@@ -38,7 +38,7 @@ class SmoothNoise:
         return np.concatenate(pieces, axis=1) if pieces else np.empty((len(self._root), 0), np.float32)
 
     def _knot(self) -> Array:
-        return self._root @ self._rng.standard_normal(len(self._root), np.float32)
+        return self._root @ self._rng.standard_normal(self._root.shape[1], np.float32)
 
 
 def period_of(seconds: float, rate_hz: float) -> int:

@@ -11,7 +11,8 @@ from distill.sidecar import Latent
 
 Array = NDArray[np.float32]
 
-_ENOUGH = 65_536  # frames of a large corpus, evenly spaced, that statistics are made of
+_ENOUGH = 4096  # frames of a large corpus, evenly spaced, that statistics are made of
+_ROOTED = 1024  # of these that the root is made of: more have nothing new, and it would take long
 _NEIGHBOURLY = 0.4  # of the whole variation: a small step, where no stored corpus says what one is
 
 
@@ -20,8 +21,8 @@ class Posterior(Struct, frozen=True, eq=False):
 
     mean, std: float32 [latent_dim].
     middle: [latent_dim], a typical sound; None where no stored corpus has one.
-    root: [latent_dim, latent_dim], root @ root.T the covariance.
-    step: [latent_dim, latent_dim], the same of the difference between places that are alike.
+    root: [latent_dim, any], root @ root.T the covariance.
+    step: [latent_dim, any], the same of the difference between places that are alike.
     """
 
     mean: Array
@@ -42,7 +43,8 @@ class Posterior(Struct, frozen=True, eq=False):
         variance = np.array(latent.pca.variance_ratio) * np.square(std).sum()
         covariance = (axes.T * variance) @ axes
         covariance[np.diag_indices(latent.dim)] += np.maximum(np.square(std) - np.diag(covariance), 0)
-        root = square_root(covariance)
+        values, vectors = np.linalg.eigh(covariance)
+        root = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
         return cls(mean.astype(np.float32), std.astype(np.float32), None, root, root * np.float32(_NEIGHBOURLY))
 
     @classmethod
@@ -52,25 +54,19 @@ class Posterior(Struct, frozen=True, eq=False):
         sounding = prior.latents[:, places]
         mean = sounding.mean(axis=1)
         std = np.maximum(sounding.std(axis=1), np.float32(1e-3))
-        apart = (sounding - mean[:, None]).astype(np.float64)
-        return cls(mean, std, _most_typical(sounding, prior.level[places], std),
-                   square_root(apart @ apart.T / apart.shape[1]), prior.spread)
+        # Frames as they are, their mean taken off, are a root: it needs no square matrix to be taken apart.
+        apart = (sounding - mean[:, None])[:, ::-(-sounding.shape[1] // _ROOTED)]
+        return cls(mean, std, most_typical(sounding, prior.level[places]), apart / np.sqrt(np.float32(apart.shape[1])),
+                   prior.spread)
 
 
-def _most_typical(latents: Array, level: Array, std: Array) -> Array:
+def most_typical(latents: Array, level: Array) -> Array:
     """Of latents [dim, frames] of at least median level, the one nearest to the median.
 
     The median itself is no sound of the corpus: between the partials of many notes it has the partials of none, and
     is 40 dB too soft.
     """
     loud = latents[:, level >= np.median(level)]
-    apart = (loud - np.median(latents, axis=1)[:, None]) / std[:, None]
+    apart = loud - np.median(latents, axis=1)[:, None]
     result: Array = loud[:, int(np.argmin(np.square(apart).sum(axis=0)))]
     return result
-
-
-def square_root(covariance: NDArray[np.float64]) -> Array:
-    """The symmetric square root of a covariance [dim, dim]."""
-    values, vectors = np.linalg.eigh(covariance)
-    root: Array = ((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T).astype(np.float32)
-    return root

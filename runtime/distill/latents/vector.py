@@ -41,7 +41,7 @@ class Vector(Source):
         elif posterior.middle is not None:
             middle = posterior.middle
         else:
-            drawn = np.random.default_rng(path_seed.spawn(1)[0]).standard_normal(dim, np.float32)
+            drawn = np.random.default_rng(path_seed.spawn(1)[0]).standard_normal(posterior.root.shape[1], np.float32)
             middle = posterior.mean + posterior.root @ drawn
         self._middle = middle[:, None]
         period = period_of(_SECONDS, rate_hz)

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from distill.knobs import Knobs
 from distill.prior import Prior
 
-from .events import Clock, Struck
 from .noise import SmoothNoise, period_of
-from .onsets import Onsets
 from .posterior import Posterior
 from .seeds import path_and_noise
 from .source import Source
@@ -53,6 +51,9 @@ class Walk(Source):
             self._path = Trail(prior, rate_hz, path_seed, knobs.chosen("jumps"),
                                beginning(prior, rate_hz, knobs.seed) if near is None else prior.span(near)[0])
         else:
+            from .events import Clock, Struck
+            from .onsets import Onsets
+
             clock_seed, choice_seed = path_seed.spawn(2)
             clock = Clock(knobs.density, rate_hz, clock_seed)
             self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.once(), near)

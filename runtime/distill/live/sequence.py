@@ -75,6 +75,11 @@ class LatentSequence:
         return [pieces[0] if len(pieces) == 1 else namespace(pieces[0]).concat(pieces, axis=2)
                 for pieces in zip(*parts, strict=True)]
 
+    def ahead(self, frames: int) -> list[Any]:
+        """What follows the last step if no control moves, as far as it is decoded; of each model [2, n_mels, n]."""
+        first = (self._at - self._start) * self._ratio
+        return [spectrogram[:, :, first:first + frames] for spectrogram in self._spectrograms]
+
     def go_on_from(self, before: LatentSequence) -> None:
         """Have sliders and wander where the sequence `before` has them now, on their way or not."""
         self._positions, self._wander = copy(before._positions), copy(before._wander)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from distill.blending.weights import normalised
 from distill.dsp.overlap import mixed, rising
+from distill.foreseen import Foreseen
 from distill.knobs import Knobs
 from distill.latents import Cut, Source
 from distill.model import Model
@@ -27,6 +29,7 @@ from .sequence import GRID, RAMP_SECONDS, LatentSequence
 
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Step = tuple[list[Array], Callable[[int], list[Array]]]  # of each model: frames, and those that follow
 
 STEP = 1  # latent frames that become sound at a time; more cost less, and a change waits for them
 LARGEST_STEP = 256
@@ -42,10 +45,11 @@ class Steering:
         self._knobs, self._weights = _Tape(controls), _Tape(controls)
 
     def spectrograms(self, lead: Model, models: Sequence[Model], knobs: Knobs, frames: int | None,
-                     lane: int = 0) -> Iterator[list[Array]]:
+                     lane: int = 0) -> Foreseen[list[Array]]:
         """The latents of `lead`, which follow the controls from `knobs` on, decoded by each of `models`.
 
-        Pieces [2, n_mels, any] in dB and IF, at least `frames` of them in all, or endless. Raises InvalidValue, now.
+        Pieces [2, n_mels, any] in dB and IF, at least `frames` of them in all, or endless; what follows them if no
+        control moves can be foreseen. Raises InvalidValue, now.
         """
         def make(knobs: Knobs) -> Source:
             return lead.source(knobs, lane)
@@ -62,20 +66,20 @@ class Steering:
             return self._knobs.at(position / rate).knobs
 
         if cut is not None:
-            return self._crossfaded(cut, begun, now, source, knobs, length, ratio)
-        return self._straight(begun(source, knobs, length), now, length)
+            return Foreseen(self._crossfaded(cut, begun, now, source, knobs, length, ratio))
+        return Foreseen(self._straight(begun(source, knobs, length), now, length))
 
     def _straight(self, sequence: LatentSequence, now: Callable[[int], Knobs],
-                  length: int | None) -> Iterator[list[Array]]:
+                  length: int | None) -> Iterator[Step]:
         position = 0
         while length is None or position < length:
             count = self._step if length is None else min(self._step, length - position)
-            yield sequence.step(count, now(position))
+            yield sequence.step(count, now(position)), sequence.ahead
             position += count
 
     def _crossfaded(self, cut: Cut, begun: Callable[[Source, Knobs, int], LatentSequence],
                     now: Callable[[int], Knobs], source: Source, knobs: Knobs,
-                    length: int | None, ratio: int) -> Iterator[list[Array]]:
+                    length: int | None, ratio: int) -> Iterator[Step]:
         """What `distill.crossfade` makes of all segments; where two overlap, both are decoded as they are played."""
         left = None if length is None else cut.latents(length)
         fading: LatentSequence | None = None
@@ -91,34 +95,32 @@ class Steering:
                 over = done < cut.overlap and fading is not None
                 count = min(self._step, (min(alone, cut.overlap) if over else alone) - done)
                 wanted = now(position)
-                pieces = segment.step(count, wanted)
+                pieces, ahead = segment.step(count, wanted), segment.ahead
                 if over and fading is not None:
-                    rise = risen[done * ratio:(done + count) * ratio]
-                    pieces = [mixed(old, new, rise)
-                              for old, new in zip(fading.step(count, wanted), pieces, strict=True)]
-                yield pieces
+                    pieces = _mixed(fading.step(count, wanted), pieces, risen[done * ratio:])
+                    ahead = partial(_mixed_ahead, fading, segment, risen[(done + count) * ratio:])
+                yield pieces, ahead
                 done, position = done + count, position + count
             source, knobs, fading = segment.drawn(), segment.knobs, segment
 
-    def weights(self, rate: float) -> Callable[[int], Doubles]:
-        """A function n -> weights [models, n] of the next n steps at `rate` Hz, summing to 1."""
-        tape, position = self._weights, 0
-        ramp: Ramp | None = None
-
-        def take(count: int) -> Doubles:
-            nonlocal position, ramp
-            wanted = tape.at(position / rate).weights
-            if ramp is None:
-                ramp = Ramp(wanted, round(RAMP_SECONDS * rate))
-            ramp.go(wanted)
-            position += count
-            return normalised(ramp.take(count))
-
-        return take
+    def weights(self, rate: float) -> SteeredWeights:
+        """Those of steps at `rate` Hz."""
+        return SteeredWeights(self._weights, rate)
 
     def voice(self, voice: Spectral | Sounding) -> SteeredVoice | SteeredMixture:
         """A model or a blend, steered, as `render` takes it."""
         return SteeredMixture(voice, self) if isinstance(voice, Sounding) else SteeredVoice(voice, self)
+
+
+def _mixed(old: list[Array], new: list[Array], rise: Doubles) -> list[Array]:
+    """Of each model, as many frames as both have and there are weights for."""
+    count = min(old[0].shape[2], new[0].shape[2], len(rise))
+    return [mixed(before[:, :, :count], after[:, :, :count], rise[:count])
+            for before, after in zip(old, new, strict=True)]
+
+
+def _mixed_ahead(old: LatentSequence, new: LatentSequence, rise: Doubles, frames: int) -> list[Array]:
+    return _mixed(old.ahead(frames), new.ahead(frames), rise)
 
 
 class Spectral(Protocol):
@@ -182,6 +184,27 @@ class SteeredMixture:
 
     def sounds(self, knobs: Knobs, total: int | None, lane: int = 0) -> Iterator[Array]:
         return self._voice.sounds(knobs, total, lane, self._steer)
+
+
+class SteeredWeights:
+    """A function n -> weights [models, n] of the next n steps, summing to 1."""
+
+    def __init__(self, tape: _Tape, rate: float) -> None:
+        self._tape, self._rate, self._position = tape, rate, 0
+        self._ramp: Ramp | None = None
+
+    def __call__(self, count: int) -> Doubles:
+        wanted = self._tape.at(self._position / self._rate).weights
+        if self._ramp is None:
+            self._ramp = Ramp(wanted, round(RAMP_SECONDS * self._rate))
+        self._ramp.go(wanted)
+        self._position += count
+        return normalised(self._ramp.take(count))
+
+    def ahead(self, count: int) -> Doubles:
+        """What comes next if no control moves, [models, count]; some must have been taken."""
+        assert self._ramp is not None
+        return normalised(self._ramp.ahead(count))
 
 
 class _Tape:

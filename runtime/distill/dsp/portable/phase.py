@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET, _SLACK
+from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET
 
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
@@ -49,7 +49,7 @@ def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
     rising = levels[:, 1:] > levels[:, :-1]
     peak = rising[:, :-1] & ~rising[:, 1:]
     threshold = xp.maximum(xp.maximum(past[:, :-2], past[:, 2:]), past[:, 1:-1]) + float(_ONSET)
-    carried = past[:, 1:-1] > xp.maximum(levels[:, 2:], levels[:, :-2]) + float(_SLACK)
+    carried = past[:, 1:-1] > xp.maximum(levels[:, 2:], levels[:, :-2])
     edge = xp.zeros((frames, 1), dtype=xp.bool)
     is_seed = xp.concat([edge, peak | carried, edge], axis=1)
     fresh = xp.concat([edge, levels[:, 1:-1] >= threshold, edge], axis=1)
