@@ -13,7 +13,7 @@ from torch import nn
 from distill.dsp import analyze
 from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
-from distill_train.config import SIZES, NetworkConfig, network_config, receptive_field
+from distill_train.config import SIZES, NetworkConfig, affordable_latents, network_config, receptive_field
 from distill_train.frequency import FrequencyReader, learn
 from distill_train.loss import loudness_gate
 from distill_train.network import Decoder, Encoder, cosines, decoder_mmac_per_second
@@ -177,6 +177,14 @@ def test_as_many_latents_as_are_needed() -> None:
     fewer = components.fit(most, residual=0.5)
     assert fewer.latent_dim < fitted.latent_dim and components.left_out(fewer) <= 0.5
     assert components.fit(most, residual=100.0).parts == (1, 1)
+    few = components.fit(most, residual=0.05, most=5)
+    assert few.latent_dim == 5 and components.left_out(few) > components.left_out(fitted)
+
+
+def test_a_long_corpus_has_fewer_latents() -> None:
+    assert affordable_latents(4, 5_000) >= 1024  # under two minutes: as many as there can be
+    hour, ten = (affordable_latents(2, round(hours * 3600 * 46.875)) for hours in (1, 10))
+    assert 128 < hour < 160 and ten == 128
 
 
 @torch.no_grad()

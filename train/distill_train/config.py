@@ -59,6 +59,8 @@ def check_size(size: str) -> None:
 
 
 LATENTS_PER_FRAME = 256  # numbers for each spectrogram frame, at most
+STORED_NUMBERS = 24_000_000  # of the corpus as latents, which every bundle has: 48 MB of file, twice that in memory
+FEWEST_PER_FRAME = 64  # however long the corpus
 LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
 
 
@@ -79,6 +81,11 @@ def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
         n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks,
         parts=(min(LATENTS_PER_FRAME, spec.n_mels),) * per_latent,
     )
+
+
+def affordable_latents(per_latent: int, latent_frames: int) -> int:
+    """Latents that a corpus of so many latent frames may have, whose latents every bundle brings along."""
+    return max(FEWEST_PER_FRAME * per_latent, STORED_NUMBERS // max(1, latent_frames))
 
 
 class ReceptiveField(NamedTuple):

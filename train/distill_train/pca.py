@@ -59,15 +59,15 @@ class Components:
     basis: Tensor
     spread: Tensor
 
-    def fit(self, network: NetworkConfig, residual: float) -> NetworkConfig:
-        """The network with as many latents as leave `residual` (RMS, normalised) of the levels out, at most as it has.
+    def fit(self, network: NetworkConfig, residual: float, most: int | None = None) -> NetworkConfig:
+        """The network with as many latents as leave `residual` (RMS, normalised) of the levels out.
 
-        They are the ones with the largest spread, and at least one of each part.
+        They are the ones with the largest spread, and at least one of each part; at most `most`, and as it has now.
         """
         variance = self.spread.double().square()
         order = variance.clone()
         order[:, 0] = torch.inf
-        chosen = order.flatten().argsort(descending=True, stable=True)[: network.latent_dim]
+        chosen = order.flatten().argsort(descending=True, stable=True)[: min(network.latent_dim, most or network.latent_dim)]
         explained = variance.flatten()[chosen].cumsum(0)
         needed = int((variance.sum() - explained > variance.numel() * residual**2).sum()) + 1
         chosen = chosen[: max(needed, len(variance))]

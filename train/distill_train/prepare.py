@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import statistics
 from .checkpoint import Checkpoint
-from .config import check_size, network_config
+from .config import affordable_latents, check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
 from .facts import Facts
@@ -114,7 +114,9 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
         if parent is None:
             patches = _patches(originals, stats, network.frames_per_latent)
             components = principal_components(transposed(patches[:, :, 0], recipe.pitches, spec))
-            network = components.fit(network, RESIDUAL_DB / stats.std[0])
+            latent_frames = sum(source.frames for source in (*originals, *held_out)) // network.frames_per_latent
+            most = affordable_latents(network.frames_per_latent, latent_frames)
+            network = components.fit(network, RESIDUAL_DB / stats.std[0], most)
             trainer = Trainer(network, recipe, seed, device)
             stop.check()
             scale = _start(trainer, components, patches, stats)
