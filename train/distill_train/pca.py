@@ -67,7 +67,8 @@ class Components:
         variance = self.spread.double().square()
         order = variance.clone()
         order[:, 0] = torch.inf
-        chosen = order.flatten().argsort(descending=True, stable=True)[: min(network.latent_dim, most or network.latent_dim)]
+        most = min(network.latent_dim, most or network.latent_dim)
+        chosen = order.flatten().argsort(descending=True, stable=True)[:most]
         explained = variance.flatten()[chosen].cumsum(0)
         needed = int((variance.sum() - explained > variance.numel() * residual**2).sum()) + 1
         chosen = chosen[: max(needed, len(variance))]
