@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
             results.save(kept)
     _models(categories, about, budgets, options, results, kept)
     results.save(kept)
+    results = Results.load(kept)  # the page is made of the digits that are kept
     print(page.write(results, options.docs))
     if options.readme and not page.write_block(results, options.readme):
         tell(f"{options.readme} has no {page.BEGIN} and {page.END}; left as it was")
