@@ -110,7 +110,7 @@ class Recipe:
     crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in: 24 latent frames
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
     learning_rate: float = 2e-3  # the peak of the cosine
-    linear_rate: float = 0.05  # times the learning rate: for the direct layers, which hold the principal components
+    linear_rate: float = 0.05  # times the learning rate: for what was fitted before the first step
     warmup_steps: int = 50  # steps from zero to the peak
     weight_decay: float = 1e-2  # on the matrices of the blocks only
     clip_norm: float = 1.0  # of the gradient

@@ -71,16 +71,18 @@ class Trainer:
 
         AdamW moves every weight by about the learning rate, however small its gradient. The blocks begin by adding
         nothing and may go fast; at the same rate the direct layers, whose many small weights are the principal
-        components, would be shaken apart within some steps and have to be learnt again.
+        components, and what reads the frequencies off, which was fitted too, would be shaken apart within some steps
+        and have to be learnt again.
         """
         recipe = self.recipe
-        linear = [p for network in (self.encoder, self.decoder) for p in network.direct.parameters()]
-        known = {id(p) for p in linear}
+        fitted = [*self.encoder.direct.parameters(), *self.decoder.direct.parameters(),
+                  *self.decoder.frequency.parameters()]
+        known = {id(p) for p in fitted}
         blocks = [p for p in self._parameters if id(p) not in known]
         return [
             {"params": [p for p in blocks if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
             {"params": [p for p in blocks if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},
-            {"params": linear, "rate": recipe.linear_rate, "weight_decay": 0.0},
+            {"params": fitted, "rate": recipe.linear_rate, "weight_decay": 0.0},
         ]
 
     def average_is_current(self) -> None:
