@@ -34,6 +34,9 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
+# A band that lay at most SLACK under both neighbours before is a peak that they have grown over. Where its level rests
+# instead, it is the second of two bins that share one partial: with a phase of its own it would cancel the first.
+_SLACK, _RESTS = np.float32(0.2), np.float32(0.15)  # nepers
 _MAX_GROWTH = np.float32(1.5)  # nepers per hop; steeper changes would throw the group delay out of the window
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
@@ -78,9 +81,11 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     limit += _ONSET
     np.greater_equal(levels[:, 1:-1], limit, out=fresh)
     np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
-    inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
+    moving = np.abs(levels[:, 1:-1] - past[:, 1:-1]) > _RESTS
     if previous is None:
-        is_fresh[0] = True
+        is_fresh[0] = moving[0] = True
+    limit -= _SLACK * moving
+    inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
 
     edges = np.arange(frames + 1)
     first_band, first_bin = edges * n_mels, edges * spec.n_bins

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET
+from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET, _RESTS, _SLACK
 
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
@@ -49,7 +49,11 @@ def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
     rising = levels[:, 1:] > levels[:, :-1]
     peak = rising[:, :-1] & ~rising[:, 1:]
     threshold = xp.maximum(xp.maximum(past[:, :-2], past[:, 2:]), past[:, 1:-1]) + float(_ONSET)
-    carried = past[:, 1:-1] > xp.maximum(levels[:, 2:], levels[:, :-2])
+    moving = xp.abs(levels[:, 1:-1] - past[:, 1:-1]) > float(_RESTS)
+    if previous is None:
+        moving[0, :] = True
+    slack = xp.where(moving, xp.asarray(float(_SLACK), dtype=levels.dtype), xp.asarray(0, dtype=levels.dtype))
+    carried = past[:, 1:-1] > xp.maximum(levels[:, 2:], levels[:, :-2]) - slack
     edge = xp.zeros((frames, 1), dtype=xp.bool)
     is_seed = xp.concat([edge, peak | carried, edge], axis=1)
     fresh = xp.concat([edge, levels[:, 1:-1] >= threshold, edge], axis=1)
