@@ -148,11 +148,9 @@ def _eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
         if node.op_type == "MatMul" and node.input[1] in tensors:
             bias = next(name for name in adds[node.output[0]].input if name in tensors)
             tensors[bias.removesuffix("bias") + "weight"] = tensors[node.input[1]].T
-    # gains and offsets are in the graph as they are between the knots
-    between = torch.linalg.pinv(decoder.frequency.between)
-    folded = [tensor for tensor in tensors.values() if tensor.shape == (LOOKS, model.spec.n_mels)]
-    for name, tensor in zip(("frequency.gain", "frequency.offset"), folded, strict=True):
-        tensors[name] = tensor @ between
+    # the offsets are in the graph as they are between the knots
+    folded = next(tensor for tensor in tensors.values() if tensor.shape == (LOOKS, model.spec.n_mels))
+    tensors["frequency.offset"] = folded @ torch.linalg.pinv(decoder.frequency.between)
     decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()})
     tensor = torch.from_numpy(latents)[None]
 

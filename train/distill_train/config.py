@@ -10,8 +10,8 @@ from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
 
 REACH = 3  # bands to either side that a frequency is read off
-LOOKS = 12  # features of such a neighbourhood
-KNOTS = 16  # places along the bands where these have values of their own
+LOOKS = 6  # features of such a neighbourhood
+KNOTS = 16  # places along the bands where these have offsets of their own
 
 
 @dataclass(frozen=True, slots=True)

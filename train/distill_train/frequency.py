@@ -21,8 +21,8 @@ _STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
 class FrequencyReader(nn.Module):
     """Levels [..., n_mels] -> frequencies [..., n_mels], both normalised: a perceptron on each band's neighbourhood.
 
-    All bands share its matrices. Each has a gain and an offset of its own for every feature, but they change slowly
-    along the bands, from knot to knot: what is learnt of one note then holds for the next.
+    All bands share its matrices. Each has an offset of its own for every feature, but they change slowly along the
+    bands, from knot to knot: what is learnt of one note then holds for the next.
     """
 
     between: Tensor
@@ -31,13 +31,12 @@ class FrequencyReader(nn.Module):
         super().__init__()
         self.register_buffer("between", _between(n_mels), persistent=False)
         self.look = nn.Conv1d(1, LOOKS, 2 * REACH + 1, padding=REACH, bias=False)
-        self.gain = nn.Parameter(torch.ones(LOOKS, KNOTS))
         self.offset = nn.Parameter(torch.zeros(LOOKS, KNOTS))
         self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
         looks = self.look(levels.reshape(-1, 1, levels.shape[-1]))
-        features = functional.relu(looks * (self.gain @ self.between) + self.offset @ self.between)
+        features = functional.relu(looks + self.offset @ self.between)
         said: Tensor = self.say(features).reshape(levels.shape)
         return said
 

@@ -157,5 +157,5 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
     block = width * config.kernel_size + 2 * config.expansion * width * width
     blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
     direct = config.latent_dim * config.n_mels + frames * config.patch_size
-    reading = frames * config.n_mels * LOOKS * (2 * REACH + 3)  # to look, the gain, to say
+    reading = frames * config.n_mels * LOOKS * (2 * REACH + 2)  # to look, to say
     return (blocks + direct + reading) * frame_rate_hz / frames / 1e6
