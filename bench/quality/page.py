@@ -65,8 +65,9 @@ decoding and synthesis take as a multiple of `distill.synthesize` at `fast`. The
 * **distill model**: trained with `distill-train`, exported with `distill-export`, run by the runtime:
   `model.synthesize(model.encode(audio, 48000))`, quality `balanced`. Its time is that of a clock on the wall, so what
   else the machine did meanwhile cost it steps; making spectrograms of the copies is part of it.
-* **public scheme model**: the blocks, copies, batches and schedule of ours on the public scheme (128 bands,
-  z-scored, L1 of both channels, random start, AdamW at 1e-3, linear end), its spectrograms made before its clock
+* **public scheme model**: a network of our blocks, 256 wide, 128 latents, with the copies, batches and schedule of ours
+  on the public scheme (128 bands, z-scored, L1 of both channels, random start, AdamW at 1e-3, KL weight 1e-4, linear
+  end), its spectrograms made before its clock
   started. Played through the scheme's own way back and, *mended*, through the better one.
 * **RAVE v2**: the networks, distances and optimiser of `acids-rave` 2.3.1 in its configuration v2, first phase (its
   discriminator begins at a million steps), batches of 4 crops of 32768 samples rather than 8 of 131072, which would

@@ -1,6 +1,6 @@
 """Our network for spectrograms whose second channel cannot be read off the first: both go through the latents.
 
-The same blocks, as many of them, as wide; a linear layer before them and one after, and no way around them.
+The same kind of blocks, as many of them, wider; a linear layer before them and one after, and no way around them.
 """
 
 from __future__ import annotations

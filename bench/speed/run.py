@@ -310,7 +310,10 @@ most of `fast`.
 
 
 def _macs(model: Model) -> float:
-    """Multiply-adds of one latent frame: every weight of the graph is used once."""
+    """Multiply-adds of one latent frame: about as many as there are weights in the graph.
+
+    The few that read the frequencies off are used for every band and frame, which is made up for by what is only added.
+    """
     entry = model.sidecar.file("decoder")
     assert entry is not None
     return entry.bytes / 4

@@ -141,6 +141,8 @@ def _smooth(loudest: Array, weights: Array) -> Array:
 
 def _loudest(model: onnx.ModelProto, names: list[str], latents: Array) -> dict[str, Array]:
     """Largest magnitude of each feature (last axis) of the tensors `names`, over corpus latents."""
+    if not names:
+        return {}
     watched = _copy(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in set(names))
     session = onnxruntime.InferenceSession(serialise(watched), providers=["CPUExecutionProvider"])

@@ -28,7 +28,7 @@ _STEPS = 5  # of bisection: the unit to within 3 %
 
 
 def gentle(spread: Array, prior: Prior, rate_hz: float, decoder: ChunkDecoder) -> Array:
-    """`spread` [latent_dim, latent_dim], or less of it."""
+    """`spread` [latent_dim, any], or less of it."""
     length = max(1, min(prior.total // _PIECES, round(_SECONDS / _PIECES * rate_hz)))
     starts = np.linspace(0, prior.total - length, _PIECES).astype(int)
     latents = np.concatenate([prior.latents[:, start:start + length] for start in starts], axis=1)

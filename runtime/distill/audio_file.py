@@ -100,6 +100,7 @@ class FileSink:
             self._file = self._opened()
             for field in ("title", "comment"):  # the formats that are offered all have both
                 if text := getattr(self, f"_{field}"):
+                    text.encode()  # now, while there is no sound to lose
                     setattr(self._file, field, text)
         except BaseException as error:
             self._temporary.unlink(missing_ok=True)

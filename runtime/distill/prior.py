@@ -201,7 +201,7 @@ class Prior:
     def _telling(self, position: int | NDArray[np.int64]) -> Array:
         """[axes] or [axes, n]: what tells frames from others."""
         axes, scale = self._axes
-        chosen: Array = self.latents[axes if isinstance(position, int) else axes[:, None], position] * scale
+        chosen: Array = self.latents[axes if np.ndim(position) == 0 else axes[:, None], position] * scale
         return chosen
 
     @cached_property

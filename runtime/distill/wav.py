@@ -70,6 +70,6 @@ class WavFile:
 
 def _text(name: bytes, text: str) -> bytes:
     """A chunk of an INFO list, with the zero that ends it, of even length."""
-    data = text.encode() + b"\0"
+    data = text.encode().partition(b"\0")[0] + b"\0"
     data += bytes(len(data) % 2)
     return struct.pack("<4sI", name, len(data)) + data

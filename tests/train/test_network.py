@@ -18,7 +18,7 @@ from distill_train.frequency import FrequencyReader, learn
 from distill_train.loss import loudness_gate
 from distill_train.network import Decoder, Encoder, cosines, decoder_mmac_per_second
 from distill_train.pca import (
-    LOGVAR_RANGE,
+    FIRST_LOGVAR_RANGE,
     NOISE,
     latent_scale,
     patch_starts,
@@ -166,7 +166,7 @@ def test_the_start_is_a_linear_autoencoder_of_the_corpus() -> None:
     nn.init.zeros_(encoder.posterior.weight)
     sigma = (encoder(spectrogram)[1][0, :, 0] / 2).exp()
     spread = torch.cat([layer.weight.square().sum(0).sqrt() for layer in decoder.direct])
-    torch.testing.assert_close(sigma, (NOISE * spread.min() / spread).clamp_max(math.exp(LOGVAR_RANGE[1] / 2)))
+    torch.testing.assert_close(sigma, (NOISE * spread.min() / spread).clamp_max(math.exp(FIRST_LOGVAR_RANGE[1] / 2)))
 
 
 def test_as_many_latents_as_are_needed() -> None:

@@ -112,7 +112,7 @@ class Recipe:
     learning_rate: float = 2e-3  # the peak of the cosine
     linear_rate: float = 0.05  # times the learning rate: for what was fitted before the first step
     warmup_steps: int = 50  # steps from zero to the peak
-    weight_decay: float = 1e-2  # on the matrices of the blocks only
+    weight_decay: float = 1e-2  # on the matrices that were not fitted before the first step
     clip_norm: float = 1.0  # of the gradient
     ema_decay: float = 0.995  # a step
     ema_every: int = 5  # steps between updates of the average

@@ -47,10 +47,9 @@ def _between(bands: int) -> Tensor:
     return (1 - (place - torch.arange(KNOTS)[:, None]).abs()).clamp_min(0)
 
 
-def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> float:
-    """A second's fit to frames [frames, 2, n_mels] in normalised units; return the last error, normalised."""
+def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> None:
+    """A second's fit to frames [frames, 2, n_mels] in normalised units."""
     optimizer = torch.optim.Adam(reader.parameters(), _RATE)
-    error = 0.0
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
         batch = frames[torch.randint(len(frames), (_FRAMES,), generator=generator)]
@@ -59,5 +58,3 @@ def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generato
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        error = float(loss.detach())
-    return error

@@ -34,4 +34,4 @@ DEFAULT_SEED = 0
 DEFAULT_SIZE = "base"
 DEFAULT_N_MELS = 384
 STEADY_N_MELS = 640  # for steady sounds, whose upper half says more and whose time says less: docs/training.md
-MOST_BANDS = 1536  # times frames in a latent frame: the decoder costs 65 million MAC a second at most
+MOST_BANDS = 1536  # times frames in a latent frame: the decoder costs 65 million MAC a second at most, at size base

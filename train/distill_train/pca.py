@@ -7,9 +7,10 @@ whatever part; the direct layers of the networks hold them and the blocks add no
 what a linear model cannot do, and a few seconds of sound are enough for the start.
 
 Let P be the components' coordinates and s their standard deviations. A posterior mean is P / s, whose variance is one,
-as the prior wants. Its sigma makes each latent's noise heard alike, at NOISE of the faintest: a fixed share of each
-would be 4 dB of noise on drums, through which no training sees the faint ones. The features of the blocks are those of
-the loudest, P / (s + e) with e = 3 % of the largest s: *soft* whitening, so that faint components stay faint.
+as the prior wants. Its sigma makes the noise of each latent heard about alike, at NOISE of the faintest, within
+FIRST_LOGVAR_RANGE: a fixed share of each would be 4 dB of noise on drums, through which no training sees the faint
+ones. The features of the blocks are those of the loudest, P / (s + e) with e = 3 % of the largest s: *soft* whitening,
+so that faint components stay faint.
 
 That is good to learn with and bad to play with: a latent of which little is heard is as large as the first. So the
 model that leaves training has them scaled by what the decoder makes of them (`latent_scale`, `rescale`). Distance
@@ -34,7 +35,7 @@ SOFTNESS = 0.03  # e / largest s
 FAINTEST = 3e-3  # components under this share of the largest are treated as if they had it
 RESIDUAL_DB = 0.4  # RMS of the levels that latents may leave out, if there are enough of them
 NOISE = 0.3  # of a latent as heard / the standard deviation of the faintest
-LOGVAR_RANGE = (-9.8, -3.0)  # of the posterior at the start: sigma .0075 to .22
+FIRST_LOGVAR_RANGE = (-9.8, -3.0)  # of the posterior at the start: sigma .0075 to .22
 MAX_PATCHES = 12_288  # enough for a covariance; more only costs seconds
 
 
@@ -67,7 +68,7 @@ class Components:
         variance = self.spread.double().square()
         order = variance.clone()
         order[:, 0] = torch.inf
-        most = min(network.latent_dim, most or network.latent_dim)
+        most = max(len(variance), min(network.latent_dim, most or network.latent_dim))
         chosen = order.flatten().argsort(descending=True, stable=True)[:most]
         explained = variance.flatten()[chosen].cumsum(0)
         needed = int((variance.sum() - explained > variance.numel() * residual**2).sum()) + 1
@@ -118,7 +119,7 @@ def start_from_pca(encoder: Encoder, decoder: Decoder, components: Components) -
     encoder.patch.bias.zero_()
     encoder.patch.bias[features] = torch.cat([layer.bias for layer in encoder.direct])[loudest] * soft
     encoder.posterior.bias.zero_()
-    encoder.posterior.bias[config.latent_dim :] = (2 * (NOISE * spread.min() / spread).log()).clamp(*LOGVAR_RANGE)
+    encoder.posterior.bias[config.latent_dim :] = (2 * (NOISE * spread.min() / spread).log()).clamp(*FIRST_LOGVAR_RANGE)
     decoder.expand.weight.zero_()
     decoder.expand.weight[features, loudest] = soft
     decoder.expand.bias.zero_()

@@ -69,19 +69,19 @@ class Trainer:
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters by how they learn.
 
-        AdamW moves every weight by about the learning rate, however small its gradient. The blocks begin by adding
-        nothing and may go fast; at the same rate the direct layers, whose many small weights are the principal
-        components, and what reads the frequencies off, which was fitted too, would be shaken apart within some steps
-        and have to be learnt again.
+        AdamW moves every weight by about the learning rate, however small its gradient. The blocks and the layers about
+        them begin by adding nothing and may go fast; at the same rate the direct layers, whose many small weights are
+        the principal components, and what reads the frequencies off, which was fitted too, would be shaken apart within
+        some steps and have to be learnt again.
         """
         recipe = self.recipe
         fitted = [*self.encoder.direct.parameters(), *self.decoder.direct.parameters(),
                   *self.decoder.frequency.parameters()]
         known = {id(p) for p in fitted}
-        blocks = [p for p in self._parameters if id(p) not in known]
+        others = [p for p in self._parameters if id(p) not in known]
         return [
-            {"params": [p for p in blocks if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
-            {"params": [p for p in blocks if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},
+            {"params": [p for p in others if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},
             {"params": fitted, "rate": recipe.linear_rate, "weight_decay": 0.0},
         ]
 

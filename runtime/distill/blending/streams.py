@@ -22,6 +22,7 @@ def aligned(streams: Sequence[Iterator[Array]]) -> Iterator[list[Array]]:
         return pieces
 
     def ahead(frames: int) -> list[Array]:
+        # what is left of pieces that were longer than the others is not in it, and the guess then wrong
         parts = [stream.ahead(frames) for stream in streams if isinstance(stream, Foreseen)]
         count = min(part.shape[-1] for part in parts)
         return [part[..., :count] for part in parts]

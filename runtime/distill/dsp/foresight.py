@@ -28,6 +28,9 @@ class ForesightedSynthesizer:
     """
 
     def __init__(self, synthesizer: Synthesizer) -> None:
+        self._begin(synthesizer)
+
+    def _begin(self, synthesizer: Synthesizer) -> None:
         self._behind = self._before = synthesizer  # after and before the frames that are made
         self._made = np.zeros((2, synthesizer.spec.n_mels, 0), np.float32)
         self._played = 0  # of them
@@ -35,9 +38,10 @@ class ForesightedSynthesizer:
         self._sight, self._held = BLOCK, BLOCK  # frames to make at a time; frames since the last surprise
 
     def push(self, spectrogram: Floats, ahead: Callable[[int], Floats]) -> Floats:
-        """The next frames [2, n_mels, m], m >= 0 -> the samples they finish [samples].
+        """The next frames, float32 [2, n_mels, m], m >= 0 -> the samples they finish [samples].
 
-        ahead: n -> what comes after them unless it changes, [2, n_mels, at most n]. Raises as `Synthesizer.push` does.
+        ahead: n -> what comes after them unless it changes, [2, n_mels, at most n]. Raises NumericError where the two
+        are not finite.
         """
         count = spectrogram.shape[2]
         if not np.array_equal(self._made[:, :, self._played : self._played + count], spectrogram):
@@ -53,7 +57,9 @@ class ForesightedSynthesizer:
         if self._played < self._made.shape[2]:
             self._behind = self._before.twin()
             self._behind.push(self._made[:, :, : self._played])
-        return self._behind.flush()
+        rest = self._behind.flush()
+        self._begin(self._behind)
+        return rest
 
     def _make(self, spectrogram: Floats, ahead: Callable[[int], Floats]) -> None:
         """Sound of these frames and of some to come, in place of what is made and has not been played."""
@@ -62,7 +68,8 @@ class ForesightedSynthesizer:
             self._sight = min(BLOCK, 2 * self._sight)
         else:
             self._sight, self._held = min(BLOCK, self._held), 0
-        further = max(0, self._sight - spectrogram.shape[2])
+        count = spectrogram.shape[2]
+        further = max(0, self._sight // max(1, count) - 1) * count  # whole pushes: none lies across an end
         played = self._made[:, :, : self._played]
         self._made = np.concatenate([played, spectrogram, ahead(further)], axis=2)
         self._behind = self._before.twin()

@@ -95,7 +95,8 @@ class Steering:
                 over = done < cut.overlap and fading is not None
                 count = min(self._step, (min(alone, cut.overlap) if over else alone) - done)
                 wanted = now(position)
-                pieces, ahead = segment.step(count, wanted), segment.ahead
+                pieces: list[Array] = segment.step(count, wanted)
+                ahead: Callable[[int], list[Array]] = partial(_ahead, segment, (alone - done - count) * ratio)
                 if over and fading is not None:
                     pieces = _mixed(fading.step(count, wanted), pieces, risen[done * ratio:])
                     ahead = partial(_mixed_ahead, fading, segment, risen[(done + count) * ratio:])
@@ -117,6 +118,10 @@ def _mixed(old: list[Array], new: list[Array], rise: Doubles) -> list[Array]:
     count = min(old[0].shape[2], new[0].shape[2], len(rise))
     return [mixed(before[:, :, :count], after[:, :, :count], rise[:count])
             for before, after in zip(old, new, strict=True)]
+
+
+def _ahead(sequence: LatentSequence, most: int, frames: int) -> list[Array]:
+    return sequence.ahead(min(most, frames))
 
 
 def _mixed_ahead(old: LatentSequence, new: LatentSequence, rise: Doubles, frames: int) -> list[Array]:
