@@ -20,9 +20,10 @@ def stalled(history: Sequence[dict[str, float]], key: str = "held_out_db") -> st
     waited = history[-1]["seconds"] - best["seconds"]
     if waited < max(PATIENCE_SECONDS, PATIENCE_SHARE * history[-1]["seconds"]):
         return None
+    minutes = max(1, round(best["seconds"] / 60 * 1.5))
     # Not "stop now": the falling learning rate of the last part still refines whatever has been learnt.
     return (
         f"held-out error has not improved for {waited:.0f} s (best {best[key]:.2f} dB at {best['seconds']:.0f} s): "
-        f"about {max(1, round(best['seconds'] / 60 * 1.5))} minutes would do for this corpus; "
+        f"about {minutes} {'minute' if minutes == 1 else 'minutes'} would do for this corpus; "
         "more recordings will help more than more time"
     )
