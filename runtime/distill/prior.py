@@ -21,6 +21,7 @@ Kept = TypeVar("Kept")
 _SPREAD_PLACES = 400  # frames of the corpus whose neighbours are looked at
 _SPREAD_NEIGHBOURS = 4
 _CANDIDATES = 32_768  # frames of a large corpus, evenly spaced, that are searched for neighbours
+_TYPICAL = 1024  # frames, evenly spaced, that show how much each latent varies
 _TELLING = 0.98  # of the variance: the latents that have it, the largest first, tell who is near whom
 _VARIED = 0.999  # of the variance between neighbours that wander takes up
 _SOUNDING_DB = 30.0  # under its recording's loudest frame: what is softer counts as silence
@@ -30,15 +31,15 @@ _SOUNDING_DB = 30.0  # under its recording's loudest frame: what is softer count
 class Prior:
     """Encoded trajectories of the corpus.
 
-    latents: float32 [latent_dim, total], all recordings one after the other.
-    offsets: int64 [files + 1]; recording i is latents[:, offsets[i]:offsets[i + 1]].
+    stored: float16 or float32 [latent_dim, total], the latents of all recordings one after the other.
+    offsets: int64 [files + 1]; recording i is stored[:, offsets[i]:offsets[i + 1]].
     files: names of the recordings.
     spread: float32 [latent_dim, any], L with L L^T the covariance of the differences between near neighbours: the
         directions and sizes in which this corpus varies while staying itself. L @ white noise is a small step.
     level: float32 [total], dB, power summed over the bands, of the loudest spectrogram frame in each latent frame.
     """
 
-    latents: Array
+    stored: NDArray[np.float16] | Array
     offsets: NDArray[np.int64]
     files: tuple[str, ...]
     spread: Array
@@ -57,9 +58,9 @@ class Prior:
         if keys != set(arrays):
             raise BundleError(f"{where}: must hold {', '.join(sorted(keys))}; missing {sorted(keys - set(arrays))}, "
                               f"unknown {sorted(set(arrays) - keys)}")
-        latents = np.asarray(arrays["latents"], np.float32)
+        latents = arrays["latents"]
         offsets, names = np.asarray(arrays["offsets"]), arrays["files"]
-        if latents.ndim != 2 or latents.shape[0] != dim or not np.isfinite(latents).all():
+        if latents.ndim != 2 or latents.shape[0] != dim or not _finite(latents):
             raise BundleError(f"{where}: `latents` has shape {latents.shape} or non-finite numbers; must be finite, "
                               f"[{dim}, total]")
         if (offsets.ndim != 1 or offsets.dtype.kind not in "iu" or len(offsets) < 2 or offsets[0] != 0
@@ -87,7 +88,16 @@ class Prior:
     @property
     def total(self) -> int:
         """Latent frames in all."""
-        return int(self.latents.shape[1])
+        return int(self.stored.shape[1])
+
+    @cached_property
+    def latents(self) -> Array:
+        """float32 [latent_dim, total]: all of them, in twice the memory; `at` has some."""
+        return np.asarray(self.stored, np.float32)
+
+    def at(self, position: int | slice | NDArray[Any]) -> Array:
+        """Latents at a position [latent_dim], or at several [latent_dim, n]."""
+        return self.stored[:, position].astype(np.float32)
 
     def span(self, file: int) -> tuple[int, int]:
         """First latent frame of a recording, and the one after its last."""
@@ -175,7 +185,7 @@ class Prior:
         """
         apart = max(1, round(0.5 * rate_hz))
         places = _evenly(self.total, _SPREAD_PLACES)
-        steps = [self.latents[:, self.neighbours(int(p), _SPREAD_NEIGHBOURS, apart)[0]] - self.latents[:, p:p + 1]
+        steps = [self.at(self.neighbours(int(p), _SPREAD_NEIGHBOURS, apart)[0]) - self.at(slice(p, p + 1))
                  for p in places]
         joined = np.concatenate(steps, axis=1).astype(np.float64)
         if joined.shape[1] == 0:  # one short recording: no frame has a neighbour
@@ -192,7 +202,7 @@ class Prior:
 
         A latent's size is how much is heard of it, so most of them hardly matter, and what they have is mostly noise.
         """
-        variance = np.square(self.latents.std(axis=1))
+        variance = np.square(self.at(_evenly(self.total, _TYPICAL)).std(axis=1))
         order = np.argsort(variance)[::-1]
         running = np.cumsum(variance[order])
         enough = 1 + int(np.searchsorted(running, _TELLING * running[-1]))
@@ -201,7 +211,7 @@ class Prior:
     def _telling(self, position: int | NDArray[np.int64]) -> Array:
         """[axes] or [axes, n]: what tells frames from others."""
         axes, scale = self._axes
-        chosen: Array = self.latents[axes if np.ndim(position) == 0 else axes[:, None], position] * scale
+        chosen: Array = self.stored[axes if np.ndim(position) == 0 else axes[:, None], position] * scale
         return chosen
 
     @cached_property
@@ -209,6 +219,13 @@ class Prior:
         """Frames that may be neighbours: their positions, and what tells them from others."""
         places = _evenly(self.total, _CANDIDATES)
         return places, self._telling(places)
+
+
+def _finite(values: NDArray[Any]) -> bool:
+    """Whether all are. Of half floats numpy would make single ones first; an exponent of ones tells as well."""
+    if values.dtype == np.float16:
+        return bool((values.view(np.uint16) & 0x7C00 != 0x7C00).all())
+    return values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
 def _evenly(total: int, most: int) -> NDArray[np.int64]:

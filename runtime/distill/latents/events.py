@@ -77,7 +77,7 @@ class Struck:
         need_onsets(prior, onsets, rate_hz, near)
         self._prior, self._onsets, self._events = prior, onsets, events
         self._rng = np.random.default_rng(seed)
-        self._quiet = prior.latents[:, int(np.argmin(prior.level))]
+        self._quiet = prior.at(int(np.argmin(prior.level)))
         self._fade = max(2, round(_FADE_SECONDS * rate_hz))
         self._near = near
         self._frame, self._last = 0, -1  # now; index of the onset that sounds
@@ -119,10 +119,10 @@ class Struck:
         if position < self._begin:
             return self._quiet
         if position < self._stop:
-            latent: Array = self._prior.latents[:, position]
+            latent: Array = self._prior.at(position)
             return latent
         share = np.float32(min(1.0, (position - self._stop + 1) / self._fade))
-        last: Array = self._prior.latents[:, self._stop - 1]
+        last: Array = self._prior.at(self._stop - 1)
         return (1 - share) * last + share * self._quiet
 
 

@@ -126,7 +126,7 @@ class Interpolation(Source):
             if near is not None:
                 start, stop = self._prior.span(self._prior.named(near))
                 choice = choice[(choice >= start) & (choice < stop)]
-            latent = self._prior.latents[:, choice[self._rng.integers(len(choice))]]
+            latent = self._prior.at(int(choice[self._rng.integers(len(choice))]))
         anchor: Array = (latent - self._posterior.mean) / self._posterior.std
         return anchor
 

@@ -24,7 +24,7 @@ def louder(posterior: Posterior, prior: Prior | None, level_of: LevelOf) -> Arra
     such direction, and the result is zero.
     """
     if prior is not None:
-        return prior.once(louder, lambda: _direction(prior.latents[:, prior.sounding], prior.level[prior.sounding]))
+        return prior.once(louder, lambda: _direction(prior.at(prior.sounding), prior.level[prior.sounding]))
     drawn = np.random.default_rng(0).standard_normal((posterior.root.shape[1], _DRAWN), np.float32)
     latents = posterior.mean[:, None] + posterior.root @ drawn
     return _direction(latents, level_of(latents))

@@ -51,7 +51,7 @@ class Posterior(Struct, frozen=True, eq=False):
     def _of_corpus(cls, prior: Prior) -> Posterior:
         """Without its silences."""
         places = np.flatnonzero(prior.sounding)[::-(-int(prior.sounding.sum()) // _ENOUGH)]
-        sounding = prior.latents[:, places]
+        sounding = prior.at(places)
         mean = sounding.mean(axis=1)
         std = np.maximum(sounding.std(axis=1), np.float32(1e-3))
         # Frames as they are, their mean taken off, are a root: it needs no square matrix to be taken apart.

@@ -46,7 +46,7 @@ class Segments(Source):
 
     def draw(self, frames: int) -> Array:
         """The path and the noise, [2, latent_dim, frames]."""
-        out = np.empty((2, len(self._prior.latents), frames), np.float32)
+        out = np.empty((2, len(self._prior.stored), frames), np.float32)
         for t in range(frames):
             if self._frame == self._cut.length:
                 self._number, self._frame, self._near = self._number + 1, 0, None

@@ -49,7 +49,7 @@ class Trail:
         """The next latent frame, [latent_dim]."""
         if self._position >= self._stop:
             self._next_file()
-        latent: Array = self._prior.latents[:, self._position]
+        latent: Array = self._prior.at(self._position)
         if self._from is not None:
             done = _JOIN - self._from.shape[1] + 1
             share = np.float32(done / (_JOIN + 1))
@@ -87,7 +87,7 @@ class Trail:
         stop = self._prior.span(file)[1]
         if stop - target <= 2 * _JOIN:
             return
-        self._from = self._prior.latents[:, self._position:self._position + _JOIN]
+        self._from = self._prior.at(slice(self._position, self._position + _JOIN))
         self._file, self._position, self._stop = file, target, stop
 
     def _stay(self) -> float:

@@ -59,7 +59,7 @@ class Walk(Source):
             self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.once(), near)
         self._noise = SmoothNoise(prior.spread, period_of(WANDER_SECONDS, rate_hz), noise_seed)
         self._wander = np.float32(knobs.chosen("wander"))
-        self._dim = len(prior.latents)
+        self._dim = len(prior.stored)
 
     def draw(self, frames: int) -> Array:
         """The path and the noise, [2, latent_dim, frames]."""
