@@ -41,8 +41,8 @@ ROLES: dict[str, Role] = {"fp16": "decoder.fp16", "int8": "decoder.int8"}
 FILES = {"fp16": "decoder.fp16.onnx", "int8": "decoder.int8.onnx"}
 DTYPES = {"fp16": "float16", "int8": "int8"}
 LIMITS = {
-    "fp16": Limits(max_error=5e-2, snr_db=None, lsd_db=0.5, level_db=0.1),
-    "int8": Limits(max_error=0.25, snr_db=None, lsd_db=1.0, level_db=0.2),
+    "fp16": Limits(max_error=5e-2, snr_db=None, lsd_db=0.5, level_db=0.1, own_decisions=False),
+    "int8": Limits(max_error=0.25, snr_db=None, lsd_db=1.0, level_db=0.2, own_decisions=False),
 }
 
 _SMALL = 16  # a product of fewer inputs or outputs stays float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ import distill
 import distill.engine
 import distill_export.variants as variants
 from distill_export.build import _Builder, export_bundle
-from distill_export.parity import Limits
+from distill_export.parity import Limits, _sound
 from distill_train.checkpoint import load_checkpoint
 
 
@@ -127,3 +128,15 @@ def test_unknown_variants_are_refused_before_any_work(trained: Path, tmp_path: P
     with pytest.raises(distill.InvalidValue, match="'int4'"):
         export_bundle(trained, tmp_path / "out", variants=["fp16", "int4"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_takes_of_noise_are_no_error() -> None:
+    """Levels a hundredth of a dB apart turn phase decisions over, in noise; with the same ones the sounds are alike."""
+    spec = distill.SpectrogramSpec(n_mels=256)
+    rng = np.random.default_rng(0)
+    trained = distill.analyze(0.1 * rng.standard_normal(48_000).astype(np.float32), spec)
+    played = trained.copy()
+    played[0] += rng.normal(0, 0.01, played[0].shape)
+    apart, alike = (_sound(trained, played, SimpleNamespace(spec=spec), own)["lsd_db"]  # type: ignore[arg-type]
+                    for own in (True, False))
+    assert apart > 0.3 and alike < 0.2 * apart
