@@ -122,7 +122,8 @@ the table says what a second of sound costs, not what it sounds like.
 
 "Decoder alone" is the decoder as the runtime uses it: in chunks of the grid, each with its context (a tenth more work
 here), checked and in dB. Eager PyTorch decodes everything in one piece and stops at normalised units. The decoder is
-a third of the whole path at `fast` and a fifth at `balanced`, so a faster one (int8) changes the sum little on this processor.
+a third of the whole path at `fast` and a fifth at `balanced`, so a faster one (int8) changes
+the sum little on this processor.
 """)
     return "\n".join(lines)
 
