@@ -23,8 +23,6 @@ from typing import Any  # noqa: E402
 
 import librosa  # noqa: E402
 import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-import onnx.numpy_helper  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 import scipy.signal  # noqa: E402
 import torch  # noqa: E402
@@ -36,14 +34,13 @@ from distill.dsp.stft import istft, stft  # noqa: E402
 from distill.knobs import Knobs  # noqa: E402
 from distill.model import Model  # noqa: E402
 from distill.tuning import processor  # noqa: E402
-from distill_train.config import LOOKS, NetworkConfig  # noqa: E402
-from distill_train.network import Decoder  # noqa: E402
+
+from . import decoders  # noqa: E402
 
 Array = NDArray[np.float32]
 _VOCOS = "Vocos 44.1 kHz: backbone in onnxruntime, torch.istft"
 _PUSHES = {"fast": (7.0, 3.0), "balanced": (20.0, 6.5)}  # ms a second of sound wanted of 1 frame and of 64 at a time
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / "build" / "peers"
 SECONDS = 10.0
 ROUNDS = 9
 STARTS = 15  # of each command
@@ -99,9 +96,9 @@ def _whole_path(models: dict[Any, Model], bundle: Path, goals: list[str]) -> str
             tasks[f"distill, {variant}, {quality}"] = partial(other.synthesize, latents, quality)
         tasks[f"distill, {variant}, decoder alone"] = partial(other.decode, latents)
     rates: dict[str, float] = {}
-    tasks["distill's decoder in PyTorch, eager, alone"] = _eager(bundle, model, latents)
-    tasks["RAVE v2 decoder, onnxruntime"], rates["RAVE v2 decoder, onnxruntime"] = _rave()
-    tasks[_VOCOS], rates[_VOCOS] = _vocos()
+    tasks["distill's decoder in PyTorch, eager, alone"] = decoders.eager(bundle, model, latents)
+    tasks["RAVE v2 decoder, onnxruntime"], rates["RAVE v2 decoder, onnxruntime"] = decoders.rave(SECONDS)
+    tasks[_VOCOS], rates[_VOCOS] = decoders.vocos(SECONDS)
     times = medians(tasks, ROUNDS)
     base = times["distill, fp32, balanced"] / SECONDS
     for quality, wanted in (("fast", 10), ("balanced", 5)):
@@ -131,72 +128,6 @@ the sum little on this processor.
 def _latents(model: Model, seconds: float) -> Array:
     pieces = list(model.latents(Knobs(seed=1), round(seconds * model.spec.frame_rate_hz)))
     return np.ascontiguousarray(np.concatenate(pieces, axis=1), np.float32)
-
-
-def _eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
-    """The decoder as the PyTorch module it was trained as, with the weights of the bundle's graph."""
-    graph = onnx.load(bundle / "decoder.onnx").graph
-    tensors = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in graph.initializer}
-    width, hidden = len(tensors["expand.bias"]), len(tensors["blocks.0.expand.bias"])
-    decoder = Decoder(NetworkConfig(
-        n_mels=model.spec.n_mels, parts=_parts(graph), width=width, expansion=hidden // width,
-        frames_per_latent=model.sidecar.latent.frames_per_latent,
-        blocks=sum(name.endswith("norm.weight") for name in tensors),
-        kernel_size=tensors["blocks.0.depthwise.weight"].shape[2])).eval()
-    # in the graph a linear layer is a nameless product and a sum with its named bias
-    adds = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
-    for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in tensors:
-            bias = next(name for name in adds[node.output[0]].input if name in tensors)
-            tensors[bias.removesuffix("bias") + "weight"] = tensors[node.input[1]].T
-    # the offsets are in the graph as they are between the knots
-    folded = next(tensor for tensor in tensors.values() if tensor.shape == (LOOKS, model.spec.n_mels))
-    tensors["frequency.offset"] = folded @ torch.linalg.pinv(decoder.frequency.between)
-    decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()})
-    tensor = torch.from_numpy(latents)[None]
-
-    def task() -> NDArray[np.float32]:
-        with torch.inference_mode():
-            result: Array = decoder(tensor)[0].numpy()
-        return result
-
-    error = float(np.abs(task() - model._decoder.normalised(latents)).max())
-    if error > 1e-4:
-        raise SystemExit(f"the module in PyTorch and the graph differ by {error:.1e}")
-    return task
-
-
-def _parts(graph: onnx.GraphProto) -> tuple[int, ...]:
-    """Latents of each part of a patch."""
-    split = next(node for node in graph.node if node.op_type == "Split")
-    sizes = next(onnx.numpy_helper.to_array(t) for t in graph.initializer if t.name == split.input[1])
-    return tuple(sizes.tolist())
-
-
-def _session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _rave() -> tuple[Callable[[], object], float]:
-    session, frames = _session(PEERS / "rave_v2.onnx"), round(SECONDS / 4 * 44100 / 2048)
-    x = np.random.default_rng(0).standard_normal((1, 128, frames)).astype(np.float32)
-    return partial(session.run, None, {"x": x}), frames * 2048 / 44100
-
-
-def _vocos() -> tuple[Callable[[], object], float]:
-    session, frames = _session(PEERS / "vocos.onnx"), round(SECONDS / 2 * 44100 / 512)
-    x = np.random.default_rng(0).standard_normal((1, 128, frames)).astype(np.float32)
-    window = torch.hann_window(2048)
-
-    def task() -> object:
-        magnitude, phase = torch.from_numpy(session.run(None, {"x": x})[0]).chunk(2, dim=1)
-        magnitude = torch.exp(magnitude).clip(max=1e2)
-        spectrum = torch.complex(magnitude * torch.cos(phase), magnitude * torch.sin(phase))
-        return torch.istft(spectrum, 2048, 512, 2048, window, center=True)
-
-    return task, frames * 512 / 44100
 
 
 def _istft(goals: list[str]) -> str:
