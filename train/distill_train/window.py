@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,9 @@ _AUDIBLE = 1e-3  # of the loudest: quieter cells and quieter excerpts say nothin
 _HOPS = 4  # in a window
 
 
+Kind = Literal["strokes", "partials", "steady sounds"]
+
+
 @dataclass(frozen=True, slots=True)
 class WindowChoice:
     """The window chosen, and why."""
@@ -54,8 +58,8 @@ class WindowChoice:
         return default // 2 if self.growth < WORTH and self.sounding < STEADY else default
 
     @property
-    def what(self) -> str:
-        """The kind of sound that it is for: "strokes" | "partials" | "steady sounds"."""
+    def what(self) -> Kind:
+        """The kind of sound that it is for."""
         if self.n_fft < SpectrogramSpec().n_fft:
             return "strokes"
         return "partials" if self.growth >= WORTH else "steady sounds"
