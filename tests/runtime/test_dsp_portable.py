@@ -82,14 +82,14 @@ def test_phase_is_that_of_numpy_over_many_frames(xp: ModuleType) -> None:
     frames = 600
     levels = np.cumsum(random.normal(size=(frames, spec.n_mels)), axis=1).astype(np.float32) * np.float32(0.1)
     deviation = random.uniform(-1.5, 1.5, (frames, spec.n_mels)).astype(np.float32)
-    growth = random.normal(size=(frames, spec.n_bins)).astype(np.float32)
+    slopes = (0.2 * random.normal(size=(frames, spec.n_bins))).astype(np.float32)
     numpys = numpy_phase.PhaseIntegrator(spec)
-    expected = numpys(numpy_phase.decide(levels, None, spec), deviation, 2 * growth)  # over two hops
+    expected = numpys(numpy_phase.decide(levels, None, spec), deviation, slopes)
     integrate = PhaseIntegrator(tables(spec, xp))
     for first, last in ((0, 1), (1, 250), (250, frames)):
         previous = xp.asarray(levels[first - 1]) if first else None
         decisions = decide(xp.asarray(levels[first:last]), previous, tables(spec, xp))
-        found = integrate(decisions, xp.asarray(deviation[first:last]), xp.asarray(growth[first:last]))
+        found = integrate(decisions, xp.asarray(deviation[first:last]), xp.asarray(slopes[first:last]))
         error = to_host(found) - expected[first:last]
         assert np.abs(error - np.round(error)).max() < 1e-4  # turns
 
@@ -139,7 +139,7 @@ def test_few_frames_and_lengths(quality: str, frames: int) -> None:
         expected = distill.synthesize(spectrogram, spec, quality, length)
         result = to_host(portable.synthesize(xp.asarray(spectrogram), spec, quality, length, xp=xp))
         assert result.shape == expected.shape
-        np.testing.assert_allclose(result, expected, atol=1e-5)
+        np.testing.assert_allclose(result, expected, atol=3e-5)  # float32 sums over the bins
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced", "high"])

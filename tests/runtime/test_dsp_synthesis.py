@@ -198,7 +198,7 @@ def test_short_streams_equal_one_shot(quality: str, frames: int) -> None:
 
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_decisions_of_another_spectrogram(quality: str) -> None:
-    sound = np.concatenate([hits(), note()[:20_000]])
+    sound = 0.1 * np.random.default_rng(5).normal(size=30_000).astype(np.float32)  # noise: most choices are close
     exact = analyze(sound, SPEC)
     rounded = exact + np.random.default_rng(0).normal(size=exact.shape).astype(np.float32) * SMALL_ERROR
     result = synthesize(exact, SPEC, quality)
@@ -209,7 +209,7 @@ def test_decisions_of_another_spectrogram(quality: str) -> None:
     def error(other: np.ndarray) -> float:
         return float(np.linalg.norm(other - result) / np.linalg.norm(result))
 
-    assert error(tied) < 0.02 and error(tied) < 0.5 * error(free), (error(tied), error(free))
+    assert error(tied) < 0.2 and error(tied) < 0.5 * error(free), (error(tied), error(free))
     if quality != "high":
         stream = Synthesizer(SPEC, quality)
         parts = [stream.push(rounded[:, :, i : i + 9], exact[:, :, i : i + 9]) for i in range(0, exact.shape[2], 9)]

@@ -70,7 +70,7 @@ def test_a_loop_of_events_keeps_their_rate_through_the_seam(model: distill.Model
         level = 10 * np.log10(np.convolve(power, [0.5, 0.5], "same") + 1e-12)
         rises = np.flatnonzero(level[4:] - np.minimum(level[:-4], level[1:-3]) >= 6)
         begins = rises[np.diff(rises, prepend=-100) > 6]
-        assert len(begins) / 12 == pytest.approx(4, rel=0.15)
+        assert len(begins) / 12 == pytest.approx(4, rel=0.2)
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -2,14 +2,11 @@
 
 A spectral peak goes on from where the sound was a hop ago: its phase is that of the same place in the last frame
 plus the advance that its instantaneous frequency asks for. Its neighbours follow their peak, not their own past
-(identity phase locking: Laroche & Dolson, 1999), bent by the group delay. For a Gaussian window of time-frequency
-ratio gamma, the phase's slope along frequency is -gamma * d/dt log M (Prusa, Balazs & Sondergaard, 2017); a Hann
-window of n_fft samples is matched by gamma = 0.25645 n_fft^2. In turns and bins, with the derivative taken per hop:
+(identity phase locking: Laroche & Dolson, 1999), bent by the group delay that `distill.dsp.delay` reads off the levels.
 
-    d phase / d bin = -(0.25645 n_fft / (2 pi hop)) * d/dt log M
-
-A peak that rose by more than 18 dB is an onset: it has no past and starts afresh, as do all peaks of the first
-frame. Their first phases are unrelated to one another; the same phase for all would make a click of every attack.
+A peak that rose by more than 18 dB is an onset: it has no past and starts afresh, as do all peaks of the first frame.
+What its group delay says is then its whole phase: all that begins together starts from one phase, an eighth of a turn,
+between the even and the odd response to a stroke.
 
 Two steps. `decide` makes every yes-or-no choice: which bands are peaks ("seeds"), and where the stretch of bins
 that follows each of them ends. `PhaseIntegrator` does the sums, which are continuous in the spectrogram. A small
@@ -37,7 +34,7 @@ _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
 # A band that lay at most SLACK under both neighbours before is a peak that they have grown over. Where its level rests
 # instead, it is the second of two bins that share one partial: with a phase of its own it would cancel the first.
 _SLACK, _RESTS = np.float32(0.2), np.float32(0.15)  # nepers
-_MAX_GROWTH = np.float32(1.5)  # nepers per hop; steeper changes would throw the group delay out of the window
+FIRST_PHASE = 0.125  # turns, of what begins, where its group delay puts it
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
 
@@ -58,6 +55,10 @@ class Decisions(Struct, frozen=True, eq=False):
     fresh: NDArray[np.bool_]
     from_band: Indices
     from_bin: Indices
+
+    def onsets(self) -> Indices:
+        """Those of the frames, ascending, in which a seed starts afresh."""
+        return np.unique(self.first_seed.searchsorted(self.fresh.nonzero()[0], side="right") - 1)
 
 
 def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> Decisions:
@@ -82,10 +83,11 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     np.greater_equal(levels[:, 1:-1], limit, out=fresh)
     np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
     moving = np.abs(levels[:, 1:-1] - past[:, 1:-1]) > _RESTS
-    if previous is None:
-        is_fresh[0] = moving[0] = True
     limit -= _SLACK * moving
-    inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
+    skirts = past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
+    if previous is None:
+        is_fresh[0], skirts[0] = True, False
+    inner |= skirts
 
     edges = np.arange(frames + 1)
     first_band, first_bin = edges * n_mels, edges * spec.n_bins
@@ -129,26 +131,22 @@ class PhaseIntegrator:
         bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
         self._advance = self._axis.centres * bins_to_turns
         self._advance_per_unit = self._axis.scale * bins_to_turns
-        self._slope = np.float32(-0.25645 * spec.n_fft / (2 * math.pi * spec.hop_length))
-        self._first_phase = np.mod(math.sqrt(3) * np.arange(spec.n_mels, dtype=np.float64) ** 2, 1.0)
         # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
         self._theta: Doubles = np.zeros(1)
         self._seed_bin: Indices = np.zeros(1, np.int64)
         self._owner: Indices = np.zeros(spec.n_mels, np.int64)  # [n_mels] the seed that owned each band
         self._bend: Floats = np.zeros(spec.n_bins, np.float32)  # [n_bins] its slopes, summed
 
-    def __call__(self, decisions: Decisions, deviation: Floats, growth: Floats) -> Floats:
+    def __call__(self, decisions: Decisions, deviation: Floats, slopes: Floats) -> Floats:
         """Phase [m, n_bins], turns, of the next m >= 1 frames.
 
         deviation: [m, n_mels] spectrogram channel 1
-        growth:    [m, n_bins] change of the log magnitude, nepers per two hops; overwritten
+        slopes:    [m, n_bins] slope of the phase along frequency, turns per bin
         """
         d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
-        growth.clip(-2 * _MAX_GROWTH, 2 * _MAX_GROWTH, out=growth)
-        growth *= self._slope / 2
         bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
         bend[0] = self._bend
-        _add_up(growth, bend[1:])
+        _add_up(slopes, bend[1:])
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
@@ -168,7 +166,7 @@ class PhaseIntegrator:
         step += flat_bend.take(here) - flat_bend.take(place.take(parent))
         step -= np.rint(step)
         parent[d.fresh] = 0
-        step[d.fresh] = self._first_phase.take(d.band[d.fresh])
+        step[d.fresh] = flat_bend.take(place[known:][d.fresh]).astype(np.float64) + FIRST_PHASE
 
         theta = np.concatenate([self._theta, step])
         starts = d.first_seed.tolist()

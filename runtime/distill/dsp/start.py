@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
+from .delay import slopes
 from .phase import PhaseIntegrator, decide
 
 Floats = NDArray[np.float32]
@@ -68,7 +69,8 @@ class StartSpectrum:
 
         now = slice(before, before + m)
         decisions = decide(choosing[now], choosing[0] if before else None, spec)
-        phase = self._integrate(decisions, deviation[now], _growth(log_bins, before, m))
+        bent = slopes(log_bins, before, m, decisions.onsets(), spec)
+        phase = self._integrate(decisions, deviation[now], bent)
         log_magnitude = log_bins[now]
         if self._correct:
             log_magnitude = self._corrected(log_magnitude, levels[now])
@@ -109,21 +111,3 @@ def nepers(level_db: Floats, floor_db: float) -> Floats:
     level *= np.float32(_NEPERS_PER_DB)
     level += excess
     return level
-
-
-def _growth(log_bins: Floats, before: int, m: int) -> Floats:
-    """Change per two hops [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the
-    last."""
-    growth = np.zeros((m, log_bins.shape[1]), np.float32)
-    low = 0 if before else 1
-    high = m if len(log_bins) > before + m else m - 1
-    if high > low:
-        np.subtract(
-            log_bins[before + low + 1 : before + high + 1],
-            log_bins[before + low - 1 : before + high - 1],
-            out=growth[low:high],
-        )
-    if not before and len(log_bins) > 1:
-        np.subtract(log_bins[1], log_bins[0], out=growth[0])
-        growth[0] *= 2
-    return growth

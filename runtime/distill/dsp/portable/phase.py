@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _MAX_GROWTH, _ONSET, _RESTS, _SLACK
+from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _ONSET, _RESTS, _SLACK, FIRST_PHASE
 
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
@@ -32,10 +32,14 @@ _SEGMENT_BITS = 32  # a packed level and band have fewer
 
 @dataclass(frozen=True)
 class Decisions:
-    """owner: [frames, n_mels] int64, the seed that each band follows. fresh: [frames, n_mels] bool, no past."""
+    """owner: [frames, n_mels] int64, the seed that each band follows. fresh: [frames, n_mels] bool, no past.
+
+    onset: [frames] bool, whether a seed of the frame starts afresh.
+    """
 
     owner: Array
     fresh: Array
+    onset: Array
 
 
 def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
@@ -50,10 +54,10 @@ def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
     peak = rising[:, :-1] & ~rising[:, 1:]
     threshold = xp.maximum(xp.maximum(past[:, :-2], past[:, 2:]), past[:, 1:-1]) + float(_ONSET)
     moving = xp.abs(levels[:, 1:-1] - past[:, 1:-1]) > float(_RESTS)
-    if previous is None:
-        moving[0, :] = True
     slack = xp.where(moving, xp.asarray(float(_SLACK), dtype=levels.dtype), xp.asarray(0, dtype=levels.dtype))
     carried = past[:, 1:-1] > xp.maximum(levels[:, 2:], levels[:, :-2]) - slack
+    if previous is None:
+        carried[0, :] = False
     edge = xp.zeros((frames, 1), dtype=xp.bool)
     is_seed = xp.concat([edge, peak | carried, edge], axis=1)
     fresh = xp.concat([edge, levels[:, 1:-1] >= threshold, edge], axis=1)
@@ -72,7 +76,7 @@ def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
     inside = xp.where(after < n_mels, after, before)
     beyond = lowest == xp.take_along_axis(lowest, inside, axis=1)  # the border is not above this band
     owner = xp.where((before < 0) | ((after < n_mels) & beyond), inside, before)
-    return Decisions(owner, fresh)
+    return Decisions(owner, fresh, xp.any(is_seed & fresh, axis=1))
 
 
 class PhaseIntegrator:
@@ -85,15 +89,13 @@ class PhaseIntegrator:
         self._owner = xp.zeros(spec.n_mels, dtype=xp.int64)
         self._bend = xp.zeros(spec.n_bins, dtype=xp.float32)  # slopes along the bins, summed
 
-    def __call__(self, decisions: Decisions, deviation: Array, growth: Array) -> Array:
+    def __call__(self, decisions: Decisions, deviation: Array, slopes: Array) -> Array:
         """Phase [m, n_bins], turns, of the next m >= 1 frames.
 
         deviation: [m, n_mels] spectrogram channel 1
-        growth:    [m, n_bins] change of the log magnitude, nepers per hop
+        slopes:    [m, n_bins] slope of the phase along frequency, turns per bin
         """
         t, xp, n_mels = self._tables, self._tables.xp, self._tables.spec.n_mels
-        steepest = float(_MAX_GROWTH)
-        slopes = xp.clip(growth, -steepest, steepest) * t.slope
         bend = xp.concat([self._bend[None, :], xp.cumulative_sum(slopes, axis=1)], axis=0)  # row 0: the last frame
         at_seed = xp.take(bend, t.nearest_bin, axis=1)
         owner = decisions.owner
@@ -101,7 +103,7 @@ class PhaseIntegrator:
         parent = xp.concat([self._owner[None, :], owner[:-1, :]], axis=0)
         bent = at_seed[:-1, :] - xp.take_along_axis(at_seed[:-1, :], parent, axis=1)
         step = t.advance + xp.astype(deviation, xp.float64) * t.advance_per_unit + xp.astype(bent, xp.float64)
-        step = xp.where(decisions.fresh, t.first_phase, step - xp.round(step))
+        step = xp.where(decisions.fresh, xp.astype(at_seed[1:, :], xp.float64) + FIRST_PHASE, step - xp.round(step))
         parent = xp.where(decisions.fresh, n_mels, parent)
         parent, step = self._with_nobody(parent, n_mels), self._with_nobody(step, 0)
         parent, turned = scan(self._composed, (parent, step), 0, xp)

@@ -7,6 +7,7 @@ from typing import Any
 
 from distill.dsp.start import _NEPERS_PER_DB, _SILENCE, LOOK_AHEAD, MAX_DB
 
+from .delay import slopes
 from .phase import PhaseIntegrator, decide
 from .tables import Tables
 
@@ -50,7 +51,8 @@ class StartSpectrum:
         now = slice(before, before + m)
         log_bins = t.to_bins(levels)
         decisions = decide(choosing[now, :], choosing[0, :] if before else None, t)
-        phase = self._integrate(decisions, deviation[now, :], _growth(log_bins, before, m, xp))
+        bent = slopes(log_bins, before, m, decisions.onset, t)
+        phase = self._integrate(decisions, deviation[now, :], bent)
         log_magnitude = log_bins[now, :]
         if self._correct:
             power = t.to_bands(xp.exp(2.0 * log_magnitude)) + 1e-36
@@ -66,16 +68,3 @@ def nepers(level_db: Array, floor_db: float, xp: Any) -> Array:
     level = xp.clip(level_db, floor_db, MAX_DB)
     excess = (1 + _SILENCE) - xp.exp((floor_db - level) * (2 * _NEPERS_PER_DB))
     return level * _NEPERS_PER_DB + 0.5 * xp.log(xp.clip(excess, _SILENCE, 2.0))
-
-
-def _growth(log_bins: Array, before: int, m: int, xp: Any) -> Array:
-    """Change per hop [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the last."""
-    growth = xp.zeros((m, log_bins.shape[1]), dtype=xp.float32)
-    low = 0 if before else 1
-    high = m if log_bins.shape[0] > before + m else m - 1
-    if high > low:
-        later = log_bins[before + low + 1 : before + high + 1, :]
-        growth[low:high, :] = 0.5 * (later - log_bins[before + low - 1 : before + high - 1, :])
-    if not before and log_bins.shape[0] > 1:
-        growth[0, :] = log_bins[1, :] - log_bins[0, :]
-    return growth

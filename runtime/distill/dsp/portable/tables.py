@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from distill.dsp.axis import axis
+from distill.dsp.delay import GAMMA
 from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
 
@@ -25,7 +26,7 @@ class Tables:
     band_of_bin:      [n_bins] int64, the last band whose nearest bin is not above the bin
     advance:          [n_mels] float64, turns that a component at the band's centre makes in a hop
     advance_per_unit: [n_mels] float64, turns a hop for one unit of spectrogram channel 1
-    first_phase:      [n_mels] float64, turns
+    slope:            of the phase along frequency, turns per bin, where the level grows by one neper a hop
     analysis, synthesis: [overlap, hop_length] float32, the windows, halves swapped
     """
 
@@ -33,7 +34,7 @@ class Tables:
         self.spec, self.xp = spec, xp
         bands, win = axis(spec), window(spec)
         self.overlap = win.overlap
-        self.slope = float(np.float32(-0.25645 * spec.n_fft / (2 * math.pi * spec.hop_length)))
+        self.slope = -GAMMA * spec.n_fft / (2 * math.pi * spec.hop_length)
         bins_to_turns = spec.hop_length / spec.n_fft
         bins = np.arange(spec.n_bins)
         left = np.clip(np.searchsorted(bands.centres, bins, side="right") - 1, 0, spec.n_mels - 2)
@@ -45,7 +46,6 @@ class Tables:
         self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
         self.advance = xp.asarray(bands.centres * bins_to_turns)
         self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
-        self.first_phase = xp.asarray(np.mod(math.sqrt(3) * np.arange(spec.n_mels, dtype=np.float64) ** 2, 1.0))
         self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
 
     def to_bands(self, values: Array) -> Array:

@@ -1,0 +1,79 @@
+"""Group delay from levels: when, inside its window, each frequency of a frame sounds.
+
+It is given as the slope of the phase along frequency, in turns per bin: energy that lies `tau` samples after the
+window's centre has the slope -tau / n_fft.
+
+Where sound goes on, the level's derivative in time tells. For a Gaussian window of time-frequency ratio gamma the slope
+is -gamma * d/dt log M (Prusa, Balazs & Sondergaard, 2017); a Hann window of n_fft samples is matched by gamma = 0.25645
+n_fft^2. In turns and bins, with the derivative taken per hop: -(0.25645 n_fft / (2 pi hop)) * d/dt log M.
+
+Where sound begins, the frame before holds none of it and the derivative is without bounds. Two frames that both see an
+impulse through the Hann window cos^2(pi u / n_fft), at u = tau in the one and u = tau - hop in the next, have levels
+whose ratio R fixes its place:
+
+    tan(pi tau / n_fft) = (sqrt(R) - cos(pi hop / n_fft)) / sin(pi hop / n_fft)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.spec import SpectrogramSpec
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+GAMMA = 0.25645  # of a Hann window, over n_fft^2
+MAX_GROWTH = 1.5  # nepers per hop; steeper changes would throw the group delay out of the window
+BEGINS = (1.0, 2.0)  # nepers of rise in a hop between which a bin turns from going on to beginning
+MAX_FORWARD = 20.0  # nepers; keeps the exponential finite
+
+
+def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: SpectrogramSpec) -> Floats:
+    """Slopes [m, n_bins], turns per bin, of rows before .. before + m of the log magnitudes `log_bins`, nepers.
+
+    before: 1, or 0 if the first of these rows is the first of the recording: there, everything begins
+    onsets: those of the m frames, ascending, in which something begins
+    The last frame of a recording has no next one: there, nothing is known to change.
+    """
+    result = np.zeros((m, spec.n_bins), np.float32)
+    low = 0 if before else 1
+    high = m if len(log_bins) > before + m else m - 1
+    if high > low:
+        changing = result[low:high]
+        np.subtract(
+            log_bins[before + low + 1 : before + high + 1], log_bins[before + low - 1 : before + high - 1], out=changing
+        )
+        changing.clip(-2 * MAX_GROWTH, 2 * MAX_GROWTH, out=changing)
+        changing *= np.float32(-GAMMA * spec.n_fft / (4 * math.pi * spec.hop_length))
+    for onset in onsets.tolist():
+        row = before + onset
+        begun = _begun(log_bins[row], log_bins[row + 1] if row + 1 < len(log_bins) else log_bins[row], spec)
+        if row:
+            share = log_bins[row] - log_bins[row - 1]
+            share -= np.float32(BEGINS[0])
+            share *= np.float32(1 / (BEGINS[1] - BEGINS[0]))
+            share.clip(0, 1, out=share)
+            begun -= result[onset]
+            begun *= share
+            begun += result[onset]
+        result[onset] = begun
+    return result
+
+
+def _begun(now: Floats, later: Floats, spec: SpectrogramSpec) -> Floats:
+    """Slopes [n_bins] of a frame `now` [n_bins] that sees for the first time what is seen `later`."""
+    angle = math.pi * spec.hop_length / spec.n_fft
+    place = later - now
+    place.clip(-MAX_FORWARD, MAX_FORWARD, out=place)
+    place *= np.float32(0.5)
+    np.exp(place, out=place)
+    place -= np.float32(math.cos(angle))
+    place.clip(0, None, out=place)
+    place *= np.float32(1 / math.sin(angle))
+    np.arctan(place, out=place)
+    place *= np.float32(-1 / math.pi)
+    return place
