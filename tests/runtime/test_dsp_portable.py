@@ -139,7 +139,7 @@ def test_few_frames_and_lengths(quality: str, frames: int) -> None:
         expected = distill.synthesize(spectrogram, spec, quality, length)
         result = to_host(portable.synthesize(xp.asarray(spectrogram), spec, quality, length, xp=xp))
         assert result.shape == expected.shape
-        np.testing.assert_allclose(result, expected, atol=3e-5)  # float32 sums over the bins
+        np.testing.assert_allclose(result, expected, atol=1e-4)  # float32 sums over the bins
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced", "high"])

@@ -12,16 +12,23 @@ impulse through the Hann window cos^2(pi u / n_fft), at u = tau in the one and u
 whose ratio R fixes its place:
 
     tan(pi tau / n_fft) = (sqrt(R) - cos(pi hop / n_fft)) / sin(pi hop / n_fft)
+
+Where bands are wider than bins, a level says nothing of the fine structure of what it stands for, and one slope for
+many bins would make a pulse of it: noise would buzz at the rate of the frames. So there, where levels are steady, each
+bin gets a delay of its own, always the same, from within somewhat more than a hop (`spread`).
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distill.spec import SpectrogramSpec
+
+from .axis import axis
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -30,6 +37,9 @@ GAMMA = 0.25645  # of a Hann window, over n_fft^2
 MAX_GROWTH = 1.5  # nepers per hop; steeper changes would throw the group delay out of the window
 BEGINS = (1.0, 2.0)  # nepers of rise in a hop between which a bin turns from going on to beginning
 MAX_FORWARD = 20.0  # nepers; keeps the exponential finite
+STEADY = 4.0  # nepers per n_fft samples, the rise or fall of a level up to which bins are spread, ever less
+_SPREAD = 1.25  # hops to either side
+_APART = (1.5, 3.5)  # bins from band to band: from where on, and from where on in full
 
 
 def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: SpectrogramSpec) -> Floats:
@@ -48,7 +58,18 @@ def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: Spectro
             log_bins[before + low + 1 : before + high + 1], log_bins[before + low - 1 : before + high - 1], out=changing
         )
         changing.clip(-2 * MAX_GROWTH, 2 * MAX_GROWTH, out=changing)
-        changing *= np.float32(-GAMMA * spec.n_fft / (4 * math.pi * spec.hop_length))
+        changing *= np.float32(per_growth(spec) / 2)
+    first, own = _unresolved(spec)
+    if len(own) and high > low:
+        top = log_bins[before + low - 1 : before + high + 1, first:]
+        change = top[1:] - top[:-1]
+        np.abs(change, out=change)
+        less = np.maximum(change[1:], change[:-1])
+        steady = np.float32(STEADY * spec.hop_length / spec.n_fft)
+        np.minimum(less, steady, out=less)
+        less *= own / steady
+        np.subtract(own, less, out=less)
+        result[low:high, first:] += less
     for onset in onsets.tolist():
         row = before + onset
         begun = _begun(log_bins[row], log_bins[row + 1] if row + 1 < len(log_bins) else log_bins[row], spec)
@@ -62,6 +83,30 @@ def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: Spectro
             begun += result[onset]
         result[onset] = begun
     return result
+
+
+def per_growth(spec: SpectrogramSpec) -> float:
+    """Slope, turns per bin, where the level grows by one neper a hop."""
+    return -GAMMA * spec.n_fft / (2 * math.pi * spec.hop_length)
+
+
+@lru_cache(maxsize=16)
+def spread(spec: SpectrogramSpec) -> Floats:
+    """Slope [n_bins], turns per bin, of each bin's own where levels are steady; 0 where the bands resolve bins."""
+    bins = np.arange(spec.n_bins, dtype=np.float64)
+    apart = np.interp(bins, axis(spec).centres, np.gradient(axis(spec).centres))
+    share = np.clip((apart - _APART[0]) / (_APART[1] - _APART[0]), 0, 1)
+    chance = 2 * np.mod(math.sqrt(3) * bins * bins, 1.0) - 1
+    result: Floats = (_SPREAD * spec.hop_length / spec.n_fft * share * chance).astype(np.float32)
+    return result
+
+
+@lru_cache(maxsize=16)
+def _unresolved(spec: SpectrogramSpec) -> tuple[int, Floats]:
+    """The first bin that has a slope of its own, and their slopes from there on."""
+    own = spread(spec)
+    first = int(np.argmax(own != 0)) if own.any() else len(own)
+    return first, own[first:].copy()
 
 
 def _begun(now: Floats, later: Floats, spec: SpectrogramSpec) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from distill.dsp.delay import BEGINS, MAX_FORWARD, MAX_GROWTH
+from distill.dsp.delay import BEGINS, MAX_FORWARD, MAX_GROWTH, STEADY
 
 from .tables import Tables
 
@@ -28,6 +28,9 @@ def slopes(log_bins: Array, before: int, m: int, onset: Array, tables: Tables) -
     if rows == before + m:
         known[-1, 0] = 0
     on = xp.clip(0.5 * (later - last), -MAX_GROWTH, MAX_GROWTH) * known * tables.slope
+
+    change = xp.maximum(xp.abs(later - now), xp.abs(now - last)) / (STEADY * spec.hop_length / spec.n_fft)
+    on = on + (1 - xp.clip(change, 0.0, 1.0)) * known * tables.spread
 
     angle = math.pi * spec.hop_length / spec.n_fft
     ratio = xp.exp(0.5 * xp.clip(later - now, -MAX_FORWARD, MAX_FORWARD))

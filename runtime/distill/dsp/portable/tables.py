@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from distill.dsp.axis import axis
-from distill.dsp.delay import GAMMA
+from distill.dsp.delay import per_growth, spread
 from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
 
@@ -27,6 +26,7 @@ class Tables:
     advance:          [n_mels] float64, turns that a component at the band's centre makes in a hop
     advance_per_unit: [n_mels] float64, turns a hop for one unit of spectrogram channel 1
     slope:            of the phase along frequency, turns per bin, where the level grows by one neper a hop
+    spread:           [n_bins] float32, turns per bin, that bins have of their own where the level is steady
     analysis, synthesis: [overlap, hop_length] float32, the windows, halves swapped
     """
 
@@ -34,7 +34,7 @@ class Tables:
         self.spec, self.xp = spec, xp
         bands, win = axis(spec), window(spec)
         self.overlap = win.overlap
-        self.slope = -GAMMA * spec.n_fft / (2 * math.pi * spec.hop_length)
+        self.slope = per_growth(spec)
         bins_to_turns = spec.hop_length / spec.n_fft
         bins = np.arange(spec.n_bins)
         left = np.clip(np.searchsorted(bands.centres, bins, side="right") - 1, 0, spec.n_mels - 2)
@@ -46,6 +46,7 @@ class Tables:
         self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
         self.advance = xp.asarray(bands.centres * bins_to_turns)
         self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
+        self.spread = xp.asarray(spread(spec))
         self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
 
     def to_bands(self, values: Array) -> Array:
