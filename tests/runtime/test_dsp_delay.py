@@ -54,16 +54,17 @@ def test_slope_of_a_click_is_its_place(share: float, spec: SpectrogramSpec) -> N
     place = round(share * spec.hop_length)
     sound[place] = 0.5
     levels = nepers(np.ascontiguousarray(distill.analyze(sound, spec)[0].T), spec.floor_db)
-    found = slopes(axis(spec).to_bins(levels[:3]), 0, 2, np.array([0]), spec)
+    found = slopes(levels[:3], axis(spec).to_bins(levels[:3]), 0, 2, np.array([0]), spec)
     np.testing.assert_allclose(found[0], -place / spec.n_fft, atol=2e-3)
 
 
 @with_specs
 def test_slopes_do_not_depend_on_how_frames_are_grouped(spec: SpectrogramSpec) -> None:
-    levels = np.random.default_rng(0).normal(size=(9, spec.n_bins)).astype(np.float32) * 2
-    whole = slopes(levels, 0, 9, np.array([0, 3, 8]), spec)
-    np.testing.assert_array_equal(slopes(levels[:5], 0, 4, np.array([0, 3]), spec), whole[:4])
-    np.testing.assert_array_equal(slopes(levels[3:], 1, 5, np.array([4]), spec), whole[4:])
+    levels = np.random.default_rng(0).normal(size=(9, spec.n_mels)).astype(np.float32)
+    bins = axis(spec).to_bins(levels)
+    whole = slopes(levels, bins, 0, 9, np.array([0, 3, 8]), spec)
+    np.testing.assert_array_equal(slopes(levels[:5], bins[:5], 0, 4, np.array([0, 3]), spec), whole[:4])
+    np.testing.assert_array_equal(slopes(levels[3:], bins[3:], 1, 5, np.array([4]), spec), whole[4:])
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced", "high"])

@@ -42,8 +42,10 @@ _SPREAD = 1.25  # hops to either side
 _APART = (1.5, 3.5)  # bins from band to band: from where on, and from where on in full
 
 
-def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: SpectrogramSpec) -> Floats:
-    """Slopes [m, n_bins], turns per bin, of rows before .. before + m of the log magnitudes `log_bins`, nepers.
+def slopes(
+    levels: Floats, log_bins: Floats, before: int, m: int, onsets: Indices, spec: SpectrogramSpec
+) -> Floats:
+    """Slopes [m, n_bins], turns per bin, of rows before .. before + m of `levels`, nepers, `log_bins` at the bins.
 
     before: 1, or 0 if the first of these rows is the first of the recording: there, everything begins
     onsets: those of the m frames, ascending, in which something begins
@@ -59,17 +61,7 @@ def slopes(log_bins: Floats, before: int, m: int, onsets: Indices, spec: Spectro
         )
         changing.clip(-2 * MAX_GROWTH, 2 * MAX_GROWTH, out=changing)
         changing *= np.float32(per_growth(spec) / 2)
-    first, own = _unresolved(spec)
-    if len(own) and high > low:
-        top = log_bins[before + low - 1 : before + high + 1, first:]
-        change = top[1:] - top[:-1]
-        np.abs(change, out=change)
-        less = np.maximum(change[1:], change[:-1])
-        steady = np.float32(STEADY * spec.hop_length / spec.n_fft)
-        np.minimum(less, steady, out=less)
-        less *= own / steady
-        np.subtract(own, less, out=less)
-        result[low:high, first:] += less
+        _spread_out(changing, levels[before + low - 1 : before + high + 1], spec)
     for onset in onsets.tolist():
         row = before + onset
         begun = _begun(log_bins[row], log_bins[row + 1] if row + 1 < len(log_bins) else log_bins[row], spec)
@@ -101,12 +93,36 @@ def spread(spec: SpectrogramSpec) -> Floats:
     return result
 
 
+def _spread_out(result: Floats, levels: Floats, spec: SpectrogramSpec) -> None:
+    """Add to slopes [m, n_bins] the own ones of bins, as far as `levels` [m + 2, n_mels], a frame more each side, rest.
+    """
+    first_band, band, first_bin, own = _unresolved(spec)
+    if not len(own):
+        return
+    change = levels[1:, first_band:] - levels[:-1, first_band:]
+    np.abs(change, out=change)
+    rest = np.maximum(change[1:], change[:-1])
+    rest *= np.float32(-spec.n_fft / (STEADY * spec.hop_length))
+    rest += np.float32(1)
+    np.maximum(rest, 0, out=rest)
+    added = rest.take(band, axis=1, mode="clip")
+    added *= own
+    result[:, first_bin:] += added
+
+
 @lru_cache(maxsize=16)
-def _unresolved(spec: SpectrogramSpec) -> tuple[int, Floats]:
-    """The first bin that has a slope of its own, and their slopes from there on."""
+def _unresolved(spec: SpectrogramSpec) -> tuple[int, Indices, int, Floats]:
+    """Of the bins that have slopes of their own: the first one's band, their bands from there on, the first, slopes."""
     own = spread(spec)
     first = int(np.argmax(own != 0)) if own.any() else len(own)
-    return first, own[first:].copy()
+    band = nearest_band(spec)[first:]
+    return (int(band[0]) if len(band) else spec.n_mels), band - band[:1], first, own[first:].copy()
+
+
+def nearest_band(spec: SpectrogramSpec) -> Indices:
+    """The band [n_bins] whose centre is nearest to each bin."""
+    centres = axis(spec).centres
+    return np.searchsorted((centres[1:] + centres[:-1]) / 2, np.arange(spec.n_bins))
 
 
 def _begun(now: Floats, later: Floats, spec: SpectrogramSpec) -> Floats:

@@ -69,7 +69,7 @@ class StartSpectrum:
 
         now = slice(before, before + m)
         decisions = decide(choosing[now], choosing[0] if before else None, spec)
-        bent = slopes(log_bins, before, m, decisions.onsets(), spec)
+        bent = slopes(levels, log_bins, before, m, decisions.onsets(), spec)
         phase = self._integrate(decisions, deviation[now], bent)
         log_magnitude = log_bins[now]
         if self._correct:

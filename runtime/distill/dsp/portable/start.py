@@ -51,7 +51,7 @@ class StartSpectrum:
         now = slice(before, before + m)
         log_bins = t.to_bins(levels)
         decisions = decide(choosing[now, :], choosing[0, :] if before else None, t)
-        bent = slopes(log_bins, before, m, decisions.onset, t)
+        bent = slopes(levels, log_bins, before, m, decisions.onset, t)
         phase = self._integrate(decisions, deviation[now, :], bent)
         log_magnitude = log_bins[now, :]
         if self._correct:

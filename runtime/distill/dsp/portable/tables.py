@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distill.dsp.axis import axis
-from distill.dsp.delay import per_growth, spread
+from distill.dsp.delay import nearest_band, per_growth, spread
 from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
 
@@ -22,6 +22,7 @@ class Tables:
     fraction:         [n_bins] float32, how far the bin lies from the one to the other
     filterbank:       [n_bins, n_mels] float32, columns sum to one
     nearest_bin:      [n_mels] int64, the bin nearest to each band's centre
+    nearest_band:     [n_bins] int64, the band whose centre is nearest to each bin
     band_of_bin:      [n_bins] int64, the last band whose nearest bin is not above the bin
     advance:          [n_mels] float64, turns that a component at the band's centre makes in a hop
     advance_per_unit: [n_mels] float64, turns a hop for one unit of spectrogram channel 1
@@ -46,6 +47,7 @@ class Tables:
         self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
         self.advance = xp.asarray(bands.centres * bins_to_turns)
         self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
+        self.nearest_band = xp.asarray(nearest_band(spec))
         self.spread = xp.asarray(spread(spec))
         self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
 
