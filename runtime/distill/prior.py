@@ -222,9 +222,12 @@ class Prior:
 
 
 def _finite(values: NDArray[Any]) -> bool:
-    """Whether all are. Of half floats numpy would make single ones first; an exponent of ones tells as well."""
+    """Whether all are. Of half floats numpy would make single ones first; their bits tell as well.
+
+    What is not finite has an exponent of ones: 7C00 and more, and with the sign's bit FC00 and more.
+    """
     if values.dtype == np.float16:
-        return bool((values.view(np.uint16) & 0x7C00 != 0x7C00).all())
+        return bool(values.view(np.int16).max(initial=0) < 0x7C00 and values.view(np.uint16).max(initial=0) < 0xFC00)
     return values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
