@@ -20,6 +20,7 @@ is worse; with the decisions of one spectrogram applied to another, the two resu
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
+from .stft import BLOCK
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -46,7 +48,8 @@ class Decisions(Struct, frozen=True, eq=False):
     """Seeds of `frames` consecutive frames, in order, and the stretch of bands and bins that each of them owns.
 
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
-    band:       [seeds]       the band that the seed sits in
+    place:      [seeds]       where the seed sits: frame * n_mels + band
+    band:       [seeds]       the band of that
     fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
     from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
     from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
@@ -54,10 +57,32 @@ class Decisions(Struct, frozen=True, eq=False):
 
     frames: int
     first_seed: Indices
+    place: Indices
     band: Indices
     fresh: NDArray[np.bool_]
     from_band: Indices
     from_bin: Indices
+
+
+class Places:
+    """Tables over the places of frames that follow one another, frame after frame: see `places`.
+
+    first_band, first_bin: [frames + 1] int64, frame * n_mels and frame * n_bins
+    band, bin:             [frames * n_mels] int64, the place's band, and frame * n_bins + the bin nearest to it
+    """
+
+    def __init__(self, spec: SpectrogramSpec, frames: int) -> None:
+        edges = np.arange(frames + 1)
+        self.first_band, self.first_bin = edges * spec.n_mels, edges * spec.n_bins
+        self.band = np.tile(np.arange(spec.n_mels), frames)
+        self.packed_band = self.band.astype(np.int32)
+        self.bin = np.add.outer(self.first_bin[:-1], axis(spec).nearest_bin).reshape(-1)
+
+
+@lru_cache(maxsize=16)
+def places(spec: SpectrogramSpec, frames: int) -> Places:
+    """The places of so many frames, at least: those of fewer begin alike."""
+    return Places(spec, frames)
 
 
 def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> Decisions:
@@ -65,55 +90,58 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
 
     `previous` [n_mels] is the frame before them, None at the start.
     """
-    table = axis(spec)
     frames, n_mels = levels.shape
-    past = np.empty_like(levels)
-    past[1:] = levels[:-1]
-    past[0] = levels[0] if previous is None else previous
+    table = places(spec, BLOCK if frames <= BLOCK else frames)
+    # All frames in one line. Where one ends and the next begins this gives nonsense, which is overwritten below.
+    line = np.concatenate([levels[:1] if previous is None else previous[None], levels]).reshape(-1)
+    past, level = line[1 : -n_mels - 1], line[n_mels + 1 : -1]
+    sides = np.maximum(line[2:], line[:-2])  # the louder of two neighbours
+    is_seed, is_fresh = np.zeros(frames * n_mels, bool), np.zeros(frames * n_mels, bool)
+    seed, fresh = is_seed[1:-1], is_fresh[1:-1]
 
-    is_seed = np.zeros((frames, n_mels), bool)
-    is_fresh = np.zeros((frames, n_mels), bool)
-    inner, fresh = is_seed[:, 1:-1], is_fresh[:, 1:-1]
-    rising = levels[:, 1:] > levels[:, :-1]
-    np.greater(rising[:, :-1], rising[:, 1:], out=inner)  # local maxima
-    limit = np.maximum(past[:, :-2], past[:, 2:])
-    np.maximum(limit, past[:, 1:-1], out=limit)
+    rising = line[n_mels + 1 :] > line[n_mels:-1]
+    np.greater(rising[:-1], rising[1:], out=seed)  # local maxima
+    limit = np.maximum(sides[:-n_mels], past)
     limit += _ONSET
-    np.greater_equal(levels[:, 1:-1], limit, out=fresh)
-    np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
-    moving = np.abs(levels[:, 1:-1] - past[:, 1:-1]) > _RESTS
+    np.greater_equal(level, limit, out=fresh)
+    is_fresh[::n_mels] = is_fresh[n_mels - 1 :: n_mels] = False
+    np.subtract(level, past, out=limit)
+    np.abs(limit, out=limit)
+    moving = limit > _RESTS
     if previous is None:
-        is_fresh[0] = moving[0] = True
-    limit -= _SLACK * moving
-    inner |= past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
+        is_fresh[:n_mels] = moving[: n_mels - 1] = True
+    np.multiply(moving, _SLACK, out=limit)
+    np.subtract(sides[n_mels:], limit, out=limit)
+    seed |= past > limit  # a decaying partial under its neighbours' skirts
+    is_seed[::n_mels] = is_seed[n_mels - 1 :: n_mels] = False
 
-    edges = np.arange(frames + 1)
-    first_band, first_bin = edges * n_mels, edges * spec.n_bins
-    place = is_seed.reshape(-1).nonzero()[0]  # frame * n_mels + band
+    place = is_seed.nonzero()[0]
+    first_band, first_bin = table.first_band[: frames + 1], table.first_bin[: frames + 1]
     first_seed = place.searchsorted(first_band)
-    bare = (first_seed[1:] == first_seed[:-1]).nonzero()[0]
-    if len(bare):
-        is_seed[bare, np.argmax(levels[bare], axis=1)] = True
-        place = is_seed.reshape(-1).nonzero()[0]
+    bare = first_seed[1:] == first_seed[:-1]
+    if np.count_nonzero(bare):
+        rows = bare.nonzero()[0]
+        is_seed[first_band[rows] + np.argmax(levels[rows], axis=1)] = True
+        place = is_seed.nonzero()[0]
         first_seed = place.searchsorted(first_band)
-    counts = first_seed[1:] - first_seed[:-1]
-    before = first_band[:-1].repeat(counts)  # bands of the frames before, for each seed
-    band = place - before
+    band = table.band.take(place)
     from_band = np.empty(len(place) + 1, np.int64)
     from_bin = np.empty(len(place) + 1, np.int64)
     if len(place) > 1:
         # A border is the lowest band after one seed, up to the next: level and band packed into one integer, so
-        # that a minimum is an argmin. Across frames this gives nonsense, which is overwritten below.
-        packed = (levels * _LEVEL_STEPS).astype(np.int32)
+        # that a minimum is an argmin. Across frames this, too, is overwritten below.
+        packed = (line[n_mels:] * _LEVEL_STEPS).astype(np.int32)
         packed <<= _BAND_BITS
-        packed += np.arange(n_mels, dtype=np.int32)
-        valley = np.minimum.reduceat(packed.reshape(-1)[: place[-1] + 1], place[:-1] + 1)
+        packed += table.packed_band[: frames * n_mels]
+        valley = np.minimum.reduceat(packed[: place[-1] + 1], place[:-1] + 1)
         valley &= (1 << _BAND_BITS) - 1
-        np.add(valley, before[1:], out=from_band[1:-1])
-        np.add(table.nearest_bin.take(valley), first_bin[:-1].repeat(counts)[1:], out=from_bin[1:-1])
+        border = from_band[1:-1]
+        np.subtract(place[1:], band[1:], out=border)
+        border += valley
+        table.bin.take(border, out=from_bin[1:-1])
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
-    return Decisions(frames, first_seed, band, is_fresh.reshape(-1).take(place), from_band, from_bin)
+    return Decisions(frames, first_seed, place, band, is_fresh.take(place), from_band, from_bin)
 
 
 class PhaseIntegrator:
@@ -124,11 +152,10 @@ class PhaseIntegrator:
     """
 
     def __init__(self, spec: SpectrogramSpec) -> None:
-        self._axis = axis(spec)
-        self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
+        self._spec, self._n_mels, self._n_bins = spec, spec.n_mels, spec.n_bins
         bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
-        self._advance = self._axis.centres * bins_to_turns
-        self._advance_per_unit = self._axis.scale * bins_to_turns
+        self._advance = axis(spec).centres * bins_to_turns
+        self._advance_per_unit = axis(spec).scale * bins_to_turns
         self._slope = np.float32(-0.25645 * spec.n_fft / (2 * math.pi * spec.hop_length))
         self._first_phase = np.mod(math.sqrt(3) * np.arange(spec.n_mels, dtype=np.float64) ** 2, 1.0)
         # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
@@ -144,7 +171,8 @@ class PhaseIntegrator:
         growth:    [m, n_bins] change of the log magnitude, nepers per two hops; overwritten
         """
         d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
-        growth.clip(-2 * _MAX_GROWTH, 2 * _MAX_GROWTH, out=growth)
+        np.maximum(growth, -2 * _MAX_GROWTH, out=growth)
+        np.minimum(growth, 2 * _MAX_GROWTH, out=growth)
         growth *= self._slope / 2
         bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
         bend[0] = self._bend
@@ -152,23 +180,19 @@ class PhaseIntegrator:
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
-        counts = d.first_seed[1:] - d.first_seed[:-1]
-        frame = np.arange(m).repeat(counts)
-        here = self._axis.nearest_bin.take(d.band) + frame * n_bins  # the seed's bin, seen from the frame before
+        here = places(self._spec, BLOCK if m <= BLOCK else m).bin.take(d.place)  # seen from the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
-        owner = np.empty((m + 1) * n_mels, np.int64)
-        owner[:n_mels] = self._owner
-        owner[n_mels:] = np.arange(known, known + len(d.band)).repeat(d.from_band[1:] - d.from_band[:-1])
-        seed = d.band + frame * n_mels
-        parent = owner.take(seed)
+        own = np.arange(known, known + len(here)).repeat(d.from_band[1:] - d.from_band[:-1])
+        owner = np.concatenate([self._owner, own])
+        parent = owner.take(d.place)
 
         # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
         step = self._advance.take(d.band)
-        step += deviation.reshape(-1).take(seed) * self._advance_per_unit.take(d.band)
+        step += deviation.reshape(-1).take(d.place) * self._advance_per_unit.take(d.band)
         step += flat_bend.take(here) - flat_bend.take(place.take(parent))
         step -= np.rint(step)
-        parent[d.fresh] = 0
-        step[d.fresh] = self._first_phase.take(d.band[d.fresh])
+        np.copyto(parent, 0, where=d.fresh)
+        np.copyto(step, self._first_phase.take(d.band), where=d.fresh)
 
         theta = np.concatenate([self._theta, step])
         starts = d.first_seed.tolist()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, overlapping, quick_rfft, window
+from .stft import HopAdder, Window, overlapping, quick_rfft, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -56,27 +56,26 @@ class Projection:
         hops = np.concatenate([self._hops, hops])
         target = np.concatenate([self._magnitude, magnitude])
         m = max(0, len(hops) - (self._window.overlap - 1))
-        self._hops, self._magnitude = hops[m:].copy(), target[m:].copy()
+        self._hops, self._magnitude = hops[m:], target[m:]
         target = target[:m]
         if m == 0:
             return np.empty((0, self._spec.n_bins), np.complex64), target
-        result = transform(hops, m, self._spec)
+        result = transform(hops, m, self._window)
         gain = _amplitude(result)
         np.divide(target, gain, out=gain)
         result *= gain
         return result, target
 
 
-def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats | None = None) -> Spectrum:
+def transform(hops: Floats, frames: int, table: Window, buffer: Floats | None = None) -> Spectrum:
     """Transform of `frames` frames of consecutive hops [frames + overlap - 1, hop_length] -> [frames, n_bins]."""
-    table = window(spec)
     half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
     swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
     parts = overlapping(hops, frames, table.overlap)
     np.multiply(parts[:, :half], table.quick_analysis[half:], out=swapped[:, half:])
     np.multiply(parts[:, half:], table.quick_analysis[:half], out=swapped[:, :half])
-    result = np.empty((frames, spec.n_bins), np.complex64)
-    quick_rfft(swapped.reshape(frames, spec.n_fft), result)
+    result = np.empty((frames, table.n_fft // 2 + 1), np.complex64)
+    quick_rfft(swapped.reshape(frames, table.n_fft), result)
     return result
 
 
@@ -107,7 +106,7 @@ def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: Spectrog
         free = iteration >= _FREE_FROM and (iteration - _FREE_FROM) % _FREE_EVERY == 0
         for i in range(0, frames, _BLOCK):
             m = min(_BLOCK, frames - i)
-            projected = transform(hops[i:], m, spec, buffer)
+            projected = transform(hops[i:], m, table, buffer)
             block = spectrum[i : i + m]
             if iteration == 0:
                 block[:] = projected

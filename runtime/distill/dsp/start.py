@@ -62,7 +62,7 @@ class StartSpectrum:
         m = len(levels) - before - (0 if end else LOOK_AHEAD)
         keep = 0 if m <= 0 else before + m - 1
         self._levels, self._deciding, self._deviation = levels[keep:], choosing[keep:], deviation[keep:]
-        self._log_bins = log_bins[keep:].copy()
+        self._log_bins = log_bins[keep:]
         if m <= 0:
             return np.empty((0, spec.n_bins), np.complex64), np.empty((0, spec.n_bins), np.float32)
 
@@ -98,8 +98,10 @@ class StartSpectrum:
 
 def nepers(level_db: Floats, floor_db: float) -> Floats:
     """Log amplitude of band levels in dB. The floor's power is taken off, so a band at the floor is silent."""
-    level = level_db.clip(np.float32(floor_db), np.float32(MAX_DB))
-    excess = np.float32(floor_db) - level
+    floor = np.float32(floor_db)
+    level = np.maximum(level_db, floor)
+    np.minimum(level, np.float32(MAX_DB), out=level)
+    excess = floor - level
     excess *= np.float32(2 * _NEPERS_PER_DB)
     np.exp(excess, out=excess)
     np.subtract(np.float32(1 + _SILENCE), excess, out=excess)
@@ -114,6 +116,9 @@ def nepers(level_db: Floats, floor_db: float) -> Floats:
 def _growth(log_bins: Floats, before: int, m: int) -> Floats:
     """Change per two hops [m, n_bins] of rows before.. of `log_bins`: centred; at the first frame forward, 0 at the
     last."""
+    if before and len(log_bins) > before + m:
+        whole: Floats = log_bins[2:] - log_bins[:-2]
+        return whole
     growth = np.zeros((m, log_bins.shape[1]), np.float32)
     low = 0 if before else 1
     high = m if len(log_bins) > before + m else m - 1
