@@ -161,7 +161,7 @@ class PhaseIntegrator:
         # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
         self._theta: Doubles = np.zeros(1)
         self._seed_bin: Indices = np.zeros(1, np.int64)
-        self._owner: Indices = np.zeros(spec.n_mels, np.int64)  # [n_mels] the seed that owned each band
+        self._from_band: Indices = np.full(1, -spec.n_mels)  # where their stretches began, seen from the next frame
         self._bend: Floats = np.zeros(spec.n_bins, np.float32)  # [n_bins] its slopes, summed
 
     def __call__(self, decisions: Decisions, deviation: Floats, growth: Floats) -> Floats:
@@ -182,9 +182,9 @@ class PhaseIntegrator:
         known = len(self._theta)  # seeds known from the last frame come first
         here = places(self._spec, BLOCK if m <= BLOCK else m).bin.take(d.place)  # seen from the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
-        own = np.arange(known, known + len(here)).repeat(d.from_band[1:] - d.from_band[:-1])
-        owner = np.concatenate([self._owner, own])
-        parent = owner.take(d.place)
+        from_band = np.concatenate([self._from_band, d.from_band[:-1]])
+        parent = from_band.searchsorted(d.place - n_mels, "right")  # whose stretch the seed was in, a frame before
+        parent -= 1
 
         # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
         step = self._advance.take(d.band)
@@ -203,8 +203,9 @@ class PhaseIntegrator:
         last = known + starts[m - 1]
         self._theta = theta[last - 1 :].copy()
         self._seed_bin = place[last - 1 :] - m * n_bins
+        self._from_band = from_band[last - 1 :] - m * n_mels
         self._theta[0] = self._seed_bin[0] = 0
-        self._owner = owner[m * n_mels :] - (last - 1)
+        self._from_band[0] = -n_mels
         self._bend = bend[m].copy()
 
         own = theta[known:]
