@@ -85,15 +85,15 @@ def places(spec: SpectrogramSpec, frames: int) -> Places:
     return Places(spec, frames)
 
 
-def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> Decisions:
-    """Seeds and stretches for the `levels` [frames, n_mels], nepers, of frames >= 1 consecutive frames.
+def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
+    """Seeds and stretches for the `levels` [before + frames, n_mels], nepers, of frames >= 1 consecutive frames.
 
-    `previous` [n_mels] is the frame before them, None at the start.
+    before: 1 where the first row is the frame before them, 0 at the start.
     """
-    frames, n_mels = levels.shape
+    frames, n_mels = len(levels) - before, spec.n_mels
     table = places(spec, BLOCK if frames <= BLOCK else frames)
     # All frames in one line. Where one ends and the next begins this gives nonsense, which is overwritten below.
-    line = np.concatenate([levels[:1] if previous is None else previous[None], levels]).reshape(-1)
+    line = (levels if before else np.concatenate([levels[:1], levels])).reshape(-1)
     past, level = line[1 : -n_mels - 1], line[n_mels + 1 : -1]
     sides = np.maximum(line[2:], line[:-2])  # the louder of two neighbours
     is_seed, is_fresh = np.zeros(frames * n_mels, bool), np.zeros(frames * n_mels, bool)
@@ -108,7 +108,7 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     np.subtract(level, past, out=limit)
     np.abs(limit, out=limit)
     moving = limit > _RESTS
-    if previous is None:
+    if not before:
         is_fresh[:n_mels] = moving[: n_mels - 1] = True
     np.multiply(moving, _SLACK, out=limit)
     np.subtract(sides[n_mels:], limit, out=limit)
@@ -121,7 +121,7 @@ def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> De
     bare = first_seed[1:] == first_seed[:-1]
     if np.count_nonzero(bare):
         rows = bare.nonzero()[0]
-        is_seed[first_band[rows] + np.argmax(levels[rows], axis=1)] = True
+        is_seed[first_band[rows] + np.argmax(levels[before + rows], axis=1)] = True
         place = is_seed.nonzero()[0]
         first_seed = place.searchsorted(first_band)
     band = table.band.take(place)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, Window, overlapping, quick_rfft, window
+from .stft import HopAdder, Window, quick_rfft, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -60,22 +60,20 @@ class Projection:
         target = target[:m]
         if m == 0:
             return np.empty((0, self._spec.n_bins), np.complex64), target
-        result = transform(hops, m, self._window)
+        result = transform(hops, self._window, np.empty((m, self._spec.n_fft), np.float32))
         gain = _amplitude(result)
         np.divide(target, gain, out=gain)
         result *= gain
         return result, target
 
 
-def transform(hops: Floats, frames: int, table: Window, buffer: Floats | None = None) -> Spectrum:
-    """Transform of `frames` frames of consecutive hops [frames + overlap - 1, hop_length] -> [frames, n_bins]."""
-    half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
-    swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
-    parts = overlapping(hops, frames, table.overlap)
-    np.multiply(parts[:, :half], table.quick_analysis[half:], out=swapped[:, half:])
-    np.multiply(parts[:, half:], table.quick_analysis[:half], out=swapped[:, :half])
-    result = np.empty((frames, table.n_fft // 2 + 1), np.complex64)
-    quick_rfft(swapped.reshape(frames, table.n_fft), result)
+def transform(hops: Floats, table: Window, frames: Floats) -> Spectrum:
+    """Transform of the frames of consecutive hops [m + overlap - 1, hop_length] -> [m, n_bins].
+
+    frames: [m, n_fft], overwritten
+    """
+    result = np.empty((len(frames), table.n_fft // 2 + 1), np.complex64)
+    quick_rfft(table.windowed(hops, table.quick_analysis, frames), result)
     return result
 
 
@@ -106,7 +104,7 @@ def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: Spectrog
         free = iteration >= _FREE_FROM and (iteration - _FREE_FROM) % _FREE_EVERY == 0
         for i in range(0, frames, _BLOCK):
             m = min(_BLOCK, frames - i)
-            projected = transform(hops[i:], m, table, buffer)
+            projected = transform(hops[i:], table, buffer[:m])
             block = spectrum[i : i + m]
             if iteration == 0:
                 block[:] = projected

@@ -83,6 +83,18 @@ class Window:
         result: Floats = np.roll(window, self.n_fft // 2).astype(np.float32).reshape(self.overlap, self.hop)
         return result
 
+    def windowed(self, hops: Floats, window: Floats, out: Floats) -> Floats:
+        """The frames of consecutive hops [m + overlap - 1, hop_length] times a window of ours, into `out` [m, n_fft].
+
+        A view of the hops has each frame's second half first. (numpy's as_strided would take ten microseconds for it,
+        and streams ask once a frame.)
+        """
+        half, step = self.overlap // 2, hops.strides[0]
+        shape = (len(out), 2, half, self.hop)
+        halves = np.ndarray(shape, np.float32, hops, half * step, (step, -half * step, *hops.strides))
+        np.multiply(halves, window.reshape(shape[1:]), out=out.reshape(shape))
+        return out
+
     def missing(self, hop: int, frames: int | None = None) -> Floats | None:
         """Factor [hop_length] that makes up for frames absent from hop `hop` (hop 0 begins with frame 0).
 
@@ -123,9 +135,8 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
     overlap, hop, half = table.overlap, table.hop, table.overlap // 2
     size = min(block, total)
     hops = np.empty((size + overlap - 1, hop), np.float32)
-    swapped = np.empty((size, overlap, hop), np.float32)
+    frames = np.empty((size, spec.n_fft), np.float32)
     result = np.empty((size, spec.n_bins), np.complex64)
-    frames = overlapping(hops, size, overlap)
     for start in range(0, total, block):
         m = min(block, total - start)
         first = (start - half) * hop  # sample at hops[0]; frame t reaches from hop t - overlap / 2
@@ -134,18 +145,8 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
         line[: low - first] = 0
         line[low - first : high - first] = samples[low:high]
         line[high - first :] = 0
-        np.multiply(frames[:m, :half], table.analysis[half:], out=swapped[:m, half:])
-        np.multiply(frames[:m, half:], table.analysis[:half], out=swapped[:m, :half])
-        rfft(swapped[:m].reshape(m, spec.n_fft), result[:m])
+        rfft(table.windowed(hops, table.analysis, frames[:m]), result[:m])
         yield start, result[:m]
-
-
-def overlapping(hops: Floats, frames: int, overlap: int) -> Floats:
-    """View [frames, overlap, hop_length] of consecutive hops [frames + overlap - 1, hop_length]: each frame's parts.
-
-    What numpy's as_strided gives, without the ten microseconds that it takes: streams ask for it once a frame.
-    """
-    return np.ndarray((frames, overlap, hops.shape[1]), np.float32, hops, 0, (hops.strides[0], *hops.strides))
 
 
 class HopAdder:
@@ -174,9 +175,9 @@ class HopAdder:
             irfft(spectrum, frames.reshape(m, table.n_fft))
             frames *= table.synthesis
             if m < half:  # frame after frame, the oldest first
-                for row, frame in enumerate(frames):
-                    hops[row : row + half] += frame[half:]
-                    hops[row + half : row + overlap] += frame[:half]
+                for row, frame in enumerate(frames.reshape(m, 2, half, table.hop)[:, ::-1]):
+                    whole = hops[row : row + overlap].reshape(frame.shape)
+                    whole += frame
             else:  # hop h has part h - t of frame t: the last part is the oldest's
                 for part in range(overlap - 1, -1, -1):
                     hops[part : part + m] += frames[:, (part + half) % overlap]
