@@ -218,7 +218,10 @@ class Prior:
     def _candidates(self) -> tuple[NDArray[np.int64], Array]:
         """Frames that may be neighbours: their positions, and what tells them from others."""
         places = _evenly(self.total, _CANDIDATES)
-        return places, self._telling(places)
+        if len(places) < self.total:
+            return places, self._telling(places)
+        axes, scale = self._axes
+        return places, self.stored.take(axes, axis=0) * scale  # whole rows, which takes a third of the time
 
 
 def _finite(values: NDArray[Any]) -> bool:
