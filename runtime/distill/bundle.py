@@ -148,7 +148,8 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
     are read from there: `np.load` would import zipfile, copy them more often and check sums again, in five times as
     long. (A member's header: PK 3 4, flags and method at 6, lengths of the name and of what follows it at 26.)
     """
-    found, stream = {}, io.BytesIO(data)
+    found: dict[str, NDArray[Any]] = {}
+    stream = io.BytesIO(data)
     while (header := stream.read(30)).startswith(b"PK\3\4") and len(header) == 30:
         flags, method = struct.unpack_from("<HH", header, 6)
         name, more = struct.unpack_from("<HH", header, 26)

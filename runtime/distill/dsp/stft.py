@@ -30,17 +30,17 @@ BLOCK = 64  # frames: their buffers stay in the second-level cache
 np.empty(1 << 23, np.uint8)
 
 
-# What `np.fft` calls once it has looked at what it was given, which takes half as long as to transform a frame.
-try:
-    from numpy.fft._pocketfft_umath import irfft as _irfft  # noqa: E402
-    from numpy.fft._pocketfft_umath import rfft_n_even as _rfft  # noqa: E402
-except ImportError:  # it is none of numpy's promises
+# What `np.fft` calls once it has looked at what it was given, which takes half as long as to transform a frame. It is
+# none of numpy's promises, so there is another way.
+_own: Any = getattr(np.fft, "_pocketfft_umath", None)
 
-    def _rfft(rows: Floats, factor: Any, out: Spectrum) -> None:
-        np.fft.rfft(rows, axis=1, norm="backward" if factor == 1 else "forward", out=out)  # type: ignore[arg-type]
 
-    def _irfft(rows: Spectrum, factor: Any, out: Floats) -> None:
-        np.fft.irfft(rows, out.shape[1], axis=1, out=out)  # type: ignore[arg-type]
+def _rfft(rows: Floats, factor: float | np.float32, out: Spectrum) -> None:
+    if _own is None:
+        norm: Any = "backward" if factor == 1 else "forward"
+        np.fft.rfft(rows, axis=1, norm=norm, out=out)  # type: ignore[arg-type]
+    else:
+        _own.rfft_n_even(rows, factor, out)
 
 
 def rfft(rows: Floats, out: Spectrum) -> None:
@@ -50,7 +50,10 @@ def rfft(rows: Floats, out: Spectrum) -> None:
 
 def irfft(rows: Spectrum, out: Floats) -> None:
     """Its inverse: rows [m, n_fft / 2 + 1] into `out` [m, n_fft]."""
-    _irfft(rows, np.float32(1 / out.shape[1]), out)
+    if _own is None:
+        np.fft.irfft(rows, out.shape[1], axis=1, out=out)  # type: ignore[arg-type]
+    else:
+        _own.irfft(rows, np.float32(1 / out.shape[1]), out)
 
 
 def quick_rfft(rows: Floats, out: Spectrum) -> None:
