@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from .errors import INCOMPATIBLE, BundleError, FileError, InvalidValue, NotFound
+from .npz import stored_arrays
 from .sidecar import Role, Sidecar, parse
 
 DECODER = "decoder.onnx"
@@ -43,10 +43,15 @@ class Bundle(Struct, frozen=True):
                               f"(damaged, or from another model)")
         return data
 
-    def arrays(self, role: Role) -> dict[str, NDArray[np.float32]]:
+    def arrays(self, role: Role) -> dict[str, NDArray[Any]]:
         """The arrays of an .npz file, numbers and names only. Raises BundleError for anything else."""
+        entry = self.sidecar.file(role)
+        found = None if entry is None else stored_arrays(self.path / entry.path, entry.sha256)
+        if found is not None:
+            return found
         try:
-            return _arrays(self.read(role))
+            with np.load(io.BytesIO(self.read(role)), allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
         except BundleError:
             raise
         except Exception as error:  # zipfile, numpy and zlib raise many kinds
@@ -139,30 +144,6 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"{path}: missing from the bundle") from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file.
-
-    Those that `np.savez` wrote lie in it as they are, one after the other, each after the header of a ZIP member, and
-    are read from there: `np.load` would import zipfile, copy them more often and check sums again, in five times as
-    long. (A member's header: PK 3 4, flags and method at 6, lengths of the name and of what follows it at 26.)
-    """
-    found: dict[str, NDArray[Any]] = {}
-    stream = io.BytesIO(data)
-    while (header := stream.read(30)).startswith(b"PK\3\4") and len(header) == 30:
-        flags, method = struct.unpack_from("<HH", header, 6)
-        name, more = struct.unpack_from("<HH", header, 26)
-        if method or flags & 8:  # compressed, or with more behind it
-            found.clear()
-            break
-        key = stream.read(name).decode().removesuffix(".npy")
-        stream.seek(more, os.SEEK_CUR)
-        found[key] = np.lib.format.read_array(stream, allow_pickle=False)
-    if not found:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            found = {key: archive[key] for key in archive.files}
-    return found
 
 
 def _embedded(path: Path) -> Sidecar:
