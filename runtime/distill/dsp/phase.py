@@ -96,7 +96,8 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
     line = (levels if before else np.concatenate([levels[:1], levels])).reshape(-1)
     past, level = line[1 : -n_mels - 1], line[n_mels + 1 : -1]
     sides = np.maximum(line[2:], line[:-2])  # the louder of two neighbours
-    is_seed, is_fresh = np.zeros(frames * n_mels, bool), np.zeros(frames * n_mels, bool)
+    is_seed = np.zeros(frames * n_mels, bool)
+    is_fresh = np.zeros(frames * n_mels, bool)
     seed, fresh = is_seed[1:-1], is_fresh[1:-1]
 
     rising = line[n_mels + 1 :] > line[n_mels:-1]
@@ -118,9 +119,8 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
     place = is_seed.nonzero()[0]
     first_band, first_bin = table.first_band[: frames + 1], table.first_bin[: frames + 1]
     first_seed = place.searchsorted(first_band)
-    bare = first_seed[1:] == first_seed[:-1]
-    if np.count_nonzero(bare):
-        rows = bare.nonzero()[0]
+    if len(set(first_seed.tolist())) <= frames:  # where one ends the next begins, so they are bare
+        rows = (first_seed[1:] == first_seed[:-1]).nonzero()[0]
         is_seed[first_band[rows] + np.argmax(levels[before + rows], axis=1)] = True
         place = is_seed.nonzero()[0]
         first_seed = place.searchsorted(first_band)

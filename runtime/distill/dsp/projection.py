@@ -50,7 +50,8 @@ class Projection:
         half = self._window.overlap // 2
         first = self._add.hops
         hops = self._add(spectrum, end)
-        hops[: max(0, half - first)] = 0  # before the recording, and after it, there is silence
+        if first < half:  # before the recording, and after it, there is silence
+            hops[: half - first] = 0
         if end:
             hops[-half:] = 0
         hops = np.concatenate([self._hops, hops])

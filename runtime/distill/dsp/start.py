@@ -48,7 +48,7 @@ class StartSpectrum:
         """
         spec, waiting = self._spec, self._rows.shape[1]
         rows = np.concatenate([self._rows, rows], axis=1)
-        levels, deviation = rows
+        levels, deviation = rows[0], rows[1]
         new = nepers(levels[waiting:], spec.floor_db, levels[waiting:])
         choosing = levels
         if deciding is not None:

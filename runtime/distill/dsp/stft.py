@@ -92,10 +92,11 @@ class Window:
         A view of the hops has each frame's second half first. (numpy's as_strided would take ten microseconds for it,
         and streams ask once a frame.)
         """
-        half, step = self.overlap // 2, hops.strides[0]
-        shape = (len(out), 2, half, self.hop)
-        halves = np.ndarray(shape, np.float32, hops, half * step, (step, -half * step, *hops.strides))
-        np.multiply(halves, window.reshape(shape[1:]), out=out.reshape(shape))
+        half = self.n_fft // 2
+        shape = (len(out), 2, half)
+        step, size = hops.strides
+        halves = np.ndarray(shape, np.float32, hops, half * size, (step, -half * size, size))
+        np.multiply(halves, window.reshape(2, half), out=out.reshape(shape))
         return out
 
     def missing(self, hop: int, frames: int | None = None) -> Floats | None:
@@ -178,9 +179,9 @@ class HopAdder:
             irfft(spectrum, frames.reshape(m, table.n_fft))
             frames *= table.synthesis
             if m < half:  # frame after frame, the oldest first
-                for row, frame in enumerate(frames.reshape(m, 2, half, table.hop)[:, ::-1]):
-                    whole = hops[row : row + overlap].reshape(frame.shape)
-                    whole += frame
+                for row, frame in enumerate(frames):
+                    hops[row : row + half] += frame[half:]
+                    hops[row + half : row + overlap] += frame[:half]
             else:  # hop h has part h - t of frame t: the last part is the oldest's
                 for part in range(overlap - 1, -1, -1):
                     hops[part : part + m] += frames[:, (part + half) % overlap]
