@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import on_host
@@ -65,7 +65,7 @@ def _joined(prior: Prior | None, latents: Array, level: Array, name: str, rate_h
     count = latents.shape[1]
     if prior is None:
         alone = Prior(latents, np.array([0, count], np.int64), (name,), np.empty((0, 0), np.float32), level)
-        return replace(alone, spread=alone.measure_spread(rate_hz), _usual={})
+        return replace(alone, spread=alone.measure_spread(rate_hz))
     return Prior(np.concatenate([prior.latents, latents], axis=1),
                  np.append(prior.offsets, prior.total + count).astype(np.int64), (*prior.files, name), prior.spread,
                  np.concatenate([prior.level, level]))

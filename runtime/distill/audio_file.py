@@ -8,9 +8,10 @@ import shutil
 import struct
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .errors import FileError, InvalidValue
@@ -20,7 +21,7 @@ from .wav import WIDTH, WavFile
 Array = NDArray[np.float32]
 
 
-class Format(NamedTuple):
+class Format(Struct, frozen=True):
     """What libsndfile calls it; whether it rounds by hearing; bytes that its length field can count, if limited."""
 
     name: str

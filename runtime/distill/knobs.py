@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .errors import InvalidValue
 from .sliders import SliderValues
@@ -17,7 +19,7 @@ Loudness = Literal["equal", "model"]
 _LARGEST_LATENT = 100.0  # latents have a scale of about one
 
 
-class Use(NamedTuple):
+class Use(Struct, frozen=True):
     """Where a knob belongs. low, high: its range where it is a number; default: None where that is not one number."""
 
     modes: tuple[Mode, ...]
@@ -48,8 +50,7 @@ PLACE: dict[str, tuple[float, float, float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Knobs:
+class Knobs(Struct, frozen=True):
     """How to make a sound. Raises InvalidValue that names the knob and what is allowed."""
 
     seed: int = 0  # the same seed gives the same samples
@@ -97,8 +98,8 @@ class Knobs:
             raise InvalidValue(f"overlap is {self.chosen('overlap'):g} s; it must be at most half of the segment of "
                                f"{self.chosen('segment'):g} s")
         if self.latent is not None:
-            object.__setattr__(self, "latent", _numbers("latent", self.latent))
-        object.__setattr__(self, "sliders", SliderValues(self.sliders))
+            force_setattr(self, "latent", _numbers("latent", self.latent))
+        force_setattr(self, "sliders", SliderValues(self.sliders))
         self._check_place()
 
     def _check_place(self) -> None:
@@ -131,7 +132,7 @@ class Knobs:
     @classmethod
     def of(cls, **wishes: Any) -> Knobs:
         """Knobs from keyword arguments; an unknown one is an InvalidValue that lists those there are."""
-        known = [field.name for field in fields(cls)]
+        known = cls.__struct_fields__
         unknown = sorted(set(wishes) - set(known))
         if unknown:
             raise InvalidValue(f"unknown knob {unknown[0]!r}; there are {', '.join(known)}")

@@ -54,7 +54,9 @@ class Model:
         self._bundle = bundle
         self._threads = threads
         chosen = check_variant(variant or "fp32", bundle)
-        self._engine = Engine(bundle.read(DECODERS[chosen]), str(bundle.path), device, threads)
+        entry = bundle.sidecar.file(DECODERS[chosen])  # None of a lone decoder, which may be any
+        self._engine = Engine(bundle.read(DECODERS[chosen]), str(bundle.path), device, threads,
+                              fused=entry is None or entry.dtype == "int8")
         self._device: Device = self._engine.device  # "auto" is decided once
         # a lone decoder.int8.onnx has nobody but itself to say what it is
         self.variant = check_variant(self._engine.metadata.get(VARIANT_KEY, chosen))

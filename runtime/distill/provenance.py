@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from .errors import FileError, InvalidValue, NotFound
 from .knobs import Knobs

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from distill.errors import InvalidValue
 from distill.knobs import Knobs
@@ -67,7 +66,7 @@ def test_jumps_come_as_often_as_asked(jumps: float, monkeypatch: pytest.MonkeyPa
     places = np.arange(40_000)
     source = Prior(np.tile(places, (2, 1)).astype(np.float32), np.array([0, 40_000]), ("a",),
                    np.zeros((2, 2), np.float32), np.zeros(40_000, np.float32))
-    source._usual[max(1, round(0.5 * RATE))] = 1.0
+    source.once(("usual distance", max(1, round(0.5 * RATE))), lambda: 1.0)
     monkeypatch.setattr(Prior, "neighbours", lambda self, position, count, apart: (
         np.array([(position + 20_000) % 40_000]), np.array([0.5])))
     made = walk(source, jumps=jumps).take(19_000)[0]

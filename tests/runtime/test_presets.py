@@ -168,11 +168,10 @@ def test_on_the_command_line(here: Run, tiny_copy: Path, tmp_path: Path, folder:
 def test_save_knows_every_knob() -> None:
     """A knob that generate has and a preset cannot keep would be lost without a word."""
     import inspect
-    from dataclasses import fields
 
     from distill.cli.generate import generate
     from distill.cli.presets import save
 
-    knobs = ({field.name for field in fields(distill.Knobs)} | {"slider", "no_loudness"}) - {"sliders", "loudness"}
+    knobs = (set(distill.Knobs.__struct_fields__) | {"slider", "no_loudness"}) - {"sliders", "loudness"}
     generates, saves = (set(inspect.signature(f).parameters) for f in (generate, save))
     assert knobs <= generates and knobs <= saves

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import structs
 
 import distill
 
@@ -271,7 +272,7 @@ def summary(result: Result, run: Path) -> dict[str, Any]:
             "held_out": len(held_out),
             "left_out": result.left_out,
         },
-        "spec": asdict(checkpoint.spec),
+        "spec": structs.asdict(checkpoint.spec),
         "network": asdict(checkpoint.network),
     }
 

@@ -3,10 +3,10 @@
 # Without the usual `from __future__ import annotations`: the text of so many flags takes milliseconds to evaluate.
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from . import mode_flags as flags
 from . import own_sound as own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +37,8 @@ def with_recording(voice: Model | Blend, path: Path) -> Model | Blend:
 
     if isinstance(voice, Model):
         return anchored(voice)
+    from dataclasses import replace
+
     from distill.blending import blend
 
     return blend([replace(slot, model=anchored(slot.model)) if slot.enabled else slot for slot in voice.slots],

@@ -17,6 +17,7 @@ is worse; with the decisions of one spectrogram applied to another, the two resu
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
+from .stft import BLOCK
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -43,7 +45,8 @@ class Decisions(Struct, frozen=True, eq=False):
     """Seeds of `frames` consecutive frames, in order, and the stretch of bands and bins that each of them owns.
 
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
-    band:       [seeds]       the band that the seed sits in
+    place:      [seeds]       where the seed sits: frame * n_mels + band
+    band:       [seeds]       the band of that
     fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
     from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
     from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
@@ -51,6 +54,7 @@ class Decisions(Struct, frozen=True, eq=False):
 
     frames: int
     first_seed: Indices
+    place: Indices
     band: Indices
     fresh: NDArray[np.bool_]
     from_band: Indices
@@ -61,61 +65,84 @@ class Decisions(Struct, frozen=True, eq=False):
         return np.unique(self.first_seed.searchsorted(self.fresh.nonzero()[0], side="right") - 1)
 
 
-def decide(levels: Floats, previous: Floats | None, spec: SpectrogramSpec) -> Decisions:
-    """Seeds and stretches for the `levels` [frames, n_mels], nepers, of frames >= 1 consecutive frames.
+class Places:
+    """Tables over the places of frames that follow one another, frame after frame: see `places`.
 
-    `previous` [n_mels] is the frame before them, None at the start.
+    first_band, first_bin: [frames + 1] int64, frame * n_mels and frame * n_bins
+    band, bin:             [frames * n_mels] int64, the place's band, and frame * n_bins + the bin nearest to it
     """
-    table = axis(spec)
-    frames, n_mels = levels.shape
-    past = np.empty_like(levels)
-    past[1:] = levels[:-1]
-    past[0] = levels[0] if previous is None else previous
 
-    is_seed = np.zeros((frames, n_mels), bool)
-    is_fresh = np.zeros((frames, n_mels), bool)
-    inner, fresh = is_seed[:, 1:-1], is_fresh[:, 1:-1]
-    rising = levels[:, 1:] > levels[:, :-1]
-    np.greater(rising[:, :-1], rising[:, 1:], out=inner)  # local maxima
-    limit = np.maximum(past[:, :-2], past[:, 2:])
-    np.maximum(limit, past[:, 1:-1], out=limit)
+    def __init__(self, spec: SpectrogramSpec, frames: int) -> None:
+        edges = np.arange(frames + 1)
+        self.first_band, self.first_bin = edges * spec.n_mels, edges * spec.n_bins
+        self.band = np.tile(np.arange(spec.n_mels), frames)
+        self.packed_band = self.band.astype(np.int32)
+        self.bin = np.add.outer(self.first_bin[:-1], axis(spec).nearest_bin).reshape(-1)
+
+
+@lru_cache(maxsize=16)
+def places(spec: SpectrogramSpec, frames: int) -> Places:
+    """The places of so many frames, at least: those of fewer begin alike."""
+    return Places(spec, frames)
+
+
+def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
+    """Seeds and stretches for the `levels` [before + frames, n_mels], nepers, of frames >= 1 consecutive frames.
+
+    before: 1 where the first row is the frame before them, 0 at the start.
+    """
+    frames, n_mels = len(levels) - before, spec.n_mels
+    table = places(spec, BLOCK if frames <= BLOCK else frames)
+    # All frames in one line. Where one ends and the next begins this gives nonsense, which is overwritten below.
+    line = (levels if before else np.concatenate([levels[:1], levels])).reshape(-1)
+    past, level = line[1 : -n_mels - 1], line[n_mels + 1 : -1]
+    sides = np.maximum(line[2:], line[:-2])  # the louder of two neighbours
+    is_seed = np.zeros(frames * n_mels, bool)
+    is_fresh = np.zeros(frames * n_mels, bool)
+    seed, fresh = is_seed[1:-1], is_fresh[1:-1]
+
+    rising = line[n_mels + 1 :] > line[n_mels:-1]
+    np.greater(rising[:-1], rising[1:], out=seed)  # local maxima
+    limit = np.maximum(sides[:-n_mels], past)
     limit += _ONSET
-    np.greater_equal(levels[:, 1:-1], limit, out=fresh)
-    np.maximum(levels[:, 2:], levels[:, :-2], out=limit)
-    moving = np.abs(levels[:, 1:-1] - past[:, 1:-1]) > _RESTS
-    limit -= _SLACK * moving
-    skirts = past[:, 1:-1] > limit  # a decaying partial under its neighbours' skirts
-    if previous is None:
-        is_fresh[0], skirts[0] = True, False
-    inner |= skirts
+    np.greater_equal(level, limit, out=fresh)
+    is_fresh[::n_mels] = is_fresh[n_mels - 1 :: n_mels] = False
+    np.subtract(level, past, out=limit)
+    np.abs(limit, out=limit)
+    np.multiply(limit > _RESTS, _SLACK, out=limit)
+    np.subtract(sides[n_mels:], limit, out=limit)
+    skirts = past > limit  # a decaying partial under its neighbours' skirts
+    if not before:
+        is_fresh[:n_mels], skirts[: n_mels - 1] = True, False
+    seed |= skirts
+    is_seed[::n_mels] = is_seed[n_mels - 1 :: n_mels] = False
 
-    edges = np.arange(frames + 1)
-    first_band, first_bin = edges * n_mels, edges * spec.n_bins
-    place = is_seed.reshape(-1).nonzero()[0]  # frame * n_mels + band
+    place = is_seed.nonzero()[0]
+    first_band, first_bin = table.first_band[: frames + 1], table.first_bin[: frames + 1]
     first_seed = place.searchsorted(first_band)
-    bare = (first_seed[1:] == first_seed[:-1]).nonzero()[0]
-    if len(bare):
-        is_seed[bare, np.argmax(levels[bare], axis=1)] = True
-        place = is_seed.reshape(-1).nonzero()[0]
+    if len(set(first_seed.tolist())) <= frames:  # where one ends the next begins, so they are bare
+        rows = (first_seed[1:] == first_seed[:-1]).nonzero()[0]
+        is_seed[first_band[rows] + np.argmax(levels[before + rows], axis=1)] = True
+        place = is_seed.nonzero()[0]
         first_seed = place.searchsorted(first_band)
-    counts = first_seed[1:] - first_seed[:-1]
-    before = first_band[:-1].repeat(counts)  # bands of the frames before, for each seed
-    band = place - before
+    band = table.band.take(place)
     from_band = np.empty(len(place) + 1, np.int64)
     from_bin = np.empty(len(place) + 1, np.int64)
     if len(place) > 1:
         # A border is the lowest band after one seed, up to the next: level and band packed into one integer, so
-        # that a minimum is an argmin. Across frames this gives nonsense, which is overwritten below.
-        packed = (levels * _LEVEL_STEPS).astype(np.int32)
+        # that a minimum is an argmin. Across frames this, too, is overwritten below.
+        packed = (line[n_mels:] * _LEVEL_STEPS).astype(np.int32)
         packed <<= _BAND_BITS
-        packed += np.arange(n_mels, dtype=np.int32)
-        valley = np.minimum.reduceat(packed.reshape(-1)[: place[-1] + 1], place[:-1] + 1)
+        packed += table.packed_band[: frames * n_mels]
+        valley = np.minimum.reduceat(packed[: place[-1] + 1], place[:-1] + 1)
         valley &= (1 << _BAND_BITS) - 1
-        np.add(valley, before[1:], out=from_band[1:-1])
-        np.add(table.nearest_bin.take(valley), first_bin[:-1].repeat(counts)[1:], out=from_bin[1:-1])
+        border = from_band[1:-1]
+        np.subtract(place[1:], band[1:], out=border)
+        border += valley
+        table.bin.take(border, out=from_bin[1:-1])
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
-    return Decisions(frames, first_seed, band, is_fresh.reshape(-1).take(place), from_band, from_bin)
+    return Decisions(frames, first_seed, place, band, is_fresh.take(place), from_band, from_bin)
 
 
 class PhaseIntegrator:
@@ -126,15 +153,14 @@ class PhaseIntegrator:
     """
 
     def __init__(self, spec: SpectrogramSpec) -> None:
-        self._axis = axis(spec)
-        self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
+        self._spec, self._n_mels, self._n_bins = spec, spec.n_mels, spec.n_bins
         bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
-        self._advance = self._axis.centres * bins_to_turns
-        self._advance_per_unit = self._axis.scale * bins_to_turns
+        self._advance = axis(spec).centres * bins_to_turns
+        self._advance_per_unit = axis(spec).scale * bins_to_turns
         # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
         self._theta: Doubles = np.zeros(1)
         self._seed_bin: Indices = np.zeros(1, np.int64)
-        self._owner: Indices = np.zeros(spec.n_mels, np.int64)  # [n_mels] the seed that owned each band
+        self._from_band: Indices = np.full(1, -spec.n_mels)  # where their stretches began, seen from the next frame
         self._bend: Floats = np.zeros(spec.n_bins, np.float32)  # [n_bins] its slopes, summed
 
     def __call__(self, decisions: Decisions, deviation: Floats, slopes: Floats) -> Floats:
@@ -150,23 +176,21 @@ class PhaseIntegrator:
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
-        counts = d.first_seed[1:] - d.first_seed[:-1]
-        frame = np.arange(m).repeat(counts)
-        here = self._axis.nearest_bin.take(d.band) + frame * n_bins  # the seed's bin, seen from the frame before
+        here = places(self._spec, BLOCK if m <= BLOCK else m).bin.take(d.place)  # seen from the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
-        owner = np.empty((m + 1) * n_mels, np.int64)
-        owner[:n_mels] = self._owner
-        owner[n_mels:] = np.arange(known, known + len(d.band)).repeat(d.from_band[1:] - d.from_band[:-1])
-        seed = d.band + frame * n_mels
-        parent = owner.take(seed)
+        from_band = np.concatenate([self._from_band, d.from_band[:-1]])
+        parent = from_band.searchsorted(d.place - n_mels, "right")  # whose stretch the seed was in, a frame before
+        parent -= 1
 
         # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
         step = self._advance.take(d.band)
-        step += deviation.reshape(-1).take(seed) * self._advance_per_unit.take(d.band)
+        step += deviation.reshape(-1).take(d.place) * self._advance_per_unit.take(d.band)
         step += flat_bend.take(here) - flat_bend.take(place.take(parent))
         step -= np.rint(step)
-        parent[d.fresh] = 0
-        step[d.fresh] = flat_bend.take(place[known:][d.fresh]).astype(np.float64) + FIRST_PHASE
+        bent = flat_bend.take(place[known:])
+        np.copyto(parent, 0, where=d.fresh)
+        np.copyto(step, bent, where=d.fresh)
+        np.add(step, FIRST_PHASE, out=step, where=d.fresh)
 
         theta = np.concatenate([self._theta, step])
         starts = d.first_seed.tolist()
@@ -177,13 +201,14 @@ class PhaseIntegrator:
         last = known + starts[m - 1]
         self._theta = theta[last - 1 :].copy()
         self._seed_bin = place[last - 1 :] - m * n_bins
+        self._from_band = from_band[last - 1 :] - m * n_mels
         self._theta[0] = self._seed_bin[0] = 0
-        self._owner = owner[m * n_mels :] - (last - 1)
+        self._from_band[0] = -n_mels
         self._bend = bend[m].copy()
 
         own = theta[known:]
         own -= np.rint(own)
-        own -= flat_bend.take(place[known:])
+        own -= bent
         phase = bend[1:]
         phase += own.astype(np.float32).repeat(d.from_bin[1:] - d.from_bin[:-1]).reshape(m, n_bins)
         return phase

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, overlapping, quick_rfft, window
+from .stft import HopAdder, Window, quick_rfft, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -50,33 +50,31 @@ class Projection:
         half = self._window.overlap // 2
         first = self._add.hops
         hops = self._add(spectrum, end)
-        hops[: max(0, half - first)] = 0  # before the recording, and after it, there is silence
+        if first < half:  # before the recording, and after it, there is silence
+            hops[: half - first] = 0
         if end:
             hops[-half:] = 0
         hops = np.concatenate([self._hops, hops])
         target = np.concatenate([self._magnitude, magnitude])
         m = max(0, len(hops) - (self._window.overlap - 1))
-        self._hops, self._magnitude = hops[m:].copy(), target[m:].copy()
+        self._hops, self._magnitude = hops[m:], target[m:]
         target = target[:m]
         if m == 0:
             return np.empty((0, self._spec.n_bins), np.complex64), target
-        result = transform(hops, m, self._spec)
+        result = transform(hops, self._window, np.empty((m, self._spec.n_fft), np.float32))
         gain = _amplitude(result)
         np.divide(target, gain, out=gain)
         result *= gain
         return result, target
 
 
-def transform(hops: Floats, frames: int, spec: SpectrogramSpec, buffer: Floats | None = None) -> Spectrum:
-    """Transform of `frames` frames of consecutive hops [frames + overlap - 1, hop_length] -> [frames, n_bins]."""
-    table = window(spec)
-    half, shape = table.overlap // 2, (frames, table.overlap, table.hop)
-    swapped = np.empty(shape, np.float32) if buffer is None else buffer[:frames].reshape(shape)
-    parts = overlapping(hops, frames, table.overlap)
-    np.multiply(parts[:, :half], table.quick_analysis[half:], out=swapped[:, half:])
-    np.multiply(parts[:, half:], table.quick_analysis[:half], out=swapped[:, :half])
-    result = np.empty((frames, spec.n_bins), np.complex64)
-    quick_rfft(swapped.reshape(frames, spec.n_fft), result)
+def transform(hops: Floats, table: Window, frames: Floats) -> Spectrum:
+    """Transform of the frames of consecutive hops [m + overlap - 1, hop_length] -> [m, n_bins].
+
+    frames: [m, n_fft], overwritten
+    """
+    result = np.empty((len(frames), table.n_fft // 2 + 1), np.complex64)
+    quick_rfft(table.windowed(hops, table.quick_analysis, frames), result)
     return result
 
 
@@ -107,7 +105,7 @@ def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: Spectrog
         free = iteration >= _FREE_FROM and (iteration - _FREE_FROM) % _FREE_EVERY == 0
         for i in range(0, frames, _BLOCK):
             m = min(_BLOCK, frames - i)
-            projected = transform(hops[i:], m, spec, buffer)
+            projected = transform(hops[i:], table, buffer[:m])
             block = spectrum[i : i + m]
             if iteration == 0:
                 block[:] = projected

@@ -31,9 +31,8 @@ class StartSpectrum:
         self._spec, self._axis, self._correct = spec, axis(spec), correct
         self._integrate = PhaseIntegrator(spec)
         # waiting frames, and before them the last frame that was done, if any
-        self._levels = np.zeros((0, spec.n_mels), np.float32)
-        self._deciding = self._levels
-        self._deviation = self._levels
+        self._rows = np.zeros((2, 0, spec.n_mels), np.float32)  # channel 0 in nepers
+        self._deciding = self._rows[0]
         self._log_bins = np.zeros((0, spec.n_bins), np.float32)
         self._done = 0
 
@@ -48,13 +47,13 @@ class StartSpectrum:
 
         `deciding` [m, n_mels], dB: channel 0 of the spectrogram that decides about the phase; the same if None.
         """
-        spec, waiting = self._spec, len(self._levels)
-        new = nepers(rows[0], spec.floor_db)
-        levels = np.concatenate([self._levels, new])
+        spec, waiting = self._spec, self._rows.shape[1]
+        rows = np.concatenate([self._rows, rows], axis=1)
+        levels, deviation = rows[0], rows[1]
+        new = nepers(levels[waiting:], spec.floor_db, levels[waiting:])
         choosing = levels
         if deciding is not None:
             choosing = np.concatenate([self._deciding, nepers(deciding, spec.floor_db)])
-        deviation = np.concatenate([self._deviation, rows[1]])
         log_bins = np.empty((len(levels), spec.n_bins), np.float32)
         log_bins[:waiting] = self._log_bins
         self._axis.to_bins(new, log_bins[waiting:])
@@ -62,13 +61,12 @@ class StartSpectrum:
         before = 1 if self._done else 0
         m = len(levels) - before - (0 if end else LOOK_AHEAD)
         keep = 0 if m <= 0 else before + m - 1
-        self._levels, self._deciding, self._deviation = levels[keep:], choosing[keep:], deviation[keep:]
-        self._log_bins = log_bins[keep:].copy()
+        self._rows, self._deciding, self._log_bins = rows[:, keep:], choosing[keep:], log_bins[keep:]
         if m <= 0:
             return np.empty((0, spec.n_bins), np.complex64), np.empty((0, spec.n_bins), np.float32)
 
         now = slice(before, before + m)
-        decisions = decide(choosing[now], choosing[0] if before else None, spec)
+        decisions = decide(choosing[: before + m], before, spec)
         bent = slopes(levels, log_bins, before, m, decisions.onsets(), spec)
         phase = self._integrate(decisions, deviation[now], bent)
         log_magnitude = log_bins[now]
@@ -98,10 +96,12 @@ class StartSpectrum:
         return result
 
 
-def nepers(level_db: Floats, floor_db: float) -> Floats:
+def nepers(level_db: Floats, floor_db: float, out: Floats | None = None) -> Floats:
     """Log amplitude of band levels in dB. The floor's power is taken off, so a band at the floor is silent."""
-    level = level_db.clip(np.float32(floor_db), np.float32(MAX_DB))
-    excess = np.float32(floor_db) - level
+    floor = np.float32(floor_db)
+    level: Floats = np.maximum(level_db, floor, out=out)
+    np.minimum(level, np.float32(MAX_DB), out=level)
+    excess = floor - level
     excess *= np.float32(2 * _NEPERS_PER_DB)
     np.exp(excess, out=excess)
     np.subtract(np.float32(1 + _SILENCE), excess, out=excess)

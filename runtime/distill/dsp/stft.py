@@ -30,26 +30,39 @@ BLOCK = 64  # frames: their buffers stay in the second-level cache
 np.empty(1 << 23, np.uint8)
 
 
+# What `np.fft` calls once it has looked at what it was given, which takes half as long as to transform a frame. It is
+# none of numpy's promises, so there is another way.
+_own: Any = getattr(np.fft, "_pocketfft_umath", None)
+
+
+def _rfft(rows: Floats, factor: float | np.float32, out: Spectrum) -> None:
+    if _own is None:
+        norm: Any = "backward" if factor == 1 else "forward"
+        np.fft.rfft(rows, axis=1, norm=norm, out=out)  # type: ignore[arg-type]
+    else:
+        _own.rfft_n_even(rows, factor, out)
+
+
 def rfft(rows: Floats, out: Spectrum) -> None:
     """Real transform of rows [m, n_fft] into `out` [m, n_fft / 2 + 1]."""
-    fft: Any = np.fft  # numpy's annotations do not know that float32 in gives complex64 out
-    fft.rfft(rows, axis=1, out=out)
+    _rfft(rows, 1, out)
 
 
 def irfft(rows: Spectrum, out: Floats) -> None:
     """Its inverse: rows [m, n_fft / 2 + 1] into `out` [m, n_fft]."""
-    fft: Any = np.fft
-    fft.irfft(rows, out.shape[1], axis=1, out=out)
+    if _own is None:
+        np.fft.irfft(rows, out.shape[1], axis=1, out=out)  # type: ignore[arg-type]
+    else:
+        _own.irfft(rows, np.float32(1 / out.shape[1]), out)
 
 
 def quick_rfft(rows: Floats, out: Spectrum) -> None:
     """`rfft` divided by n_fft, computed in single precision: half the time, and an error of 1e-7 of the largest bin.
 
-    numpy takes its factor's type into account: the whole number 1 of `rfft` makes it compute in double precision, the
-    fraction that `norm` asks for, which is of the rows' own type, does not.
+    The type of the factor decides: the whole number 1 of `rfft` makes numpy compute in double precision, one of the
+    rows' own type does not.
     """
-    fft: Any = np.fft
-    fft.rfft(rows, axis=1, norm="forward", out=out)
+    _rfft(rows, np.float32(1 / rows.shape[1]), out)
 
 
 class Window:
@@ -72,6 +85,19 @@ class Window:
     def _swapped(self, window: NDArray[np.float64]) -> Floats:
         result: Floats = np.roll(window, self.n_fft // 2).astype(np.float32).reshape(self.overlap, self.hop)
         return result
+
+    def windowed(self, hops: Floats, window: Floats, out: Floats) -> Floats:
+        """The frames of consecutive hops [m + overlap - 1, hop_length] times a window of ours, into `out` [m, n_fft].
+
+        A view of the hops has each frame's second half first. (numpy's as_strided would take ten microseconds for it,
+        and streams ask once a frame.)
+        """
+        half = self.n_fft // 2
+        shape = (len(out), 2, half)
+        step, size = hops.strides
+        halves = np.ndarray(shape, np.float32, hops, half * size, (step, -half * size, size))
+        np.multiply(halves, window.reshape(2, half), out=out.reshape(shape))
+        return out
 
     def missing(self, hop: int, frames: int | None = None) -> Floats | None:
         """Factor [hop_length] that makes up for frames absent from hop `hop` (hop 0 begins with frame 0).
@@ -113,9 +139,8 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
     overlap, hop, half = table.overlap, table.hop, table.overlap // 2
     size = min(block, total)
     hops = np.empty((size + overlap - 1, hop), np.float32)
-    swapped = np.empty((size, overlap, hop), np.float32)
+    frames = np.empty((size, spec.n_fft), np.float32)
     result = np.empty((size, spec.n_bins), np.complex64)
-    frames = overlapping(hops, size, overlap)
     for start in range(0, total, block):
         m = min(block, total - start)
         first = (start - half) * hop  # sample at hops[0]; frame t reaches from hop t - overlap / 2
@@ -124,18 +149,8 @@ def spectra(samples: Floats, spec: SpectrogramSpec, block: int = BLOCK) -> Itera
         line[: low - first] = 0
         line[low - first : high - first] = samples[low:high]
         line[high - first :] = 0
-        np.multiply(frames[:m, :half], table.analysis[half:], out=swapped[:m, half:])
-        np.multiply(frames[:m, half:], table.analysis[:half], out=swapped[:m, :half])
-        rfft(swapped[:m].reshape(m, spec.n_fft), result[:m])
+        rfft(table.windowed(hops, table.analysis, frames[:m]), result[:m])
         yield start, result[:m]
-
-
-def overlapping(hops: Floats, frames: int, overlap: int) -> Floats:
-    """View [frames, overlap, hop_length] of consecutive hops [frames + overlap - 1, hop_length]: each frame's parts.
-
-    What numpy's as_strided gives, without the ten microseconds that it takes: streams ask for it once a frame.
-    """
-    return np.ndarray((frames, overlap, hops.shape[1]), np.float32, hops, 0, (hops.strides[0], *hops.strides))
 
 
 class HopAdder:
@@ -170,7 +185,7 @@ class HopAdder:
             else:  # hop h has part h - t of frame t: the last part is the oldest's
                 for part in range(overlap - 1, -1, -1):
                     hops[part : part + m] += frames[:, (part + half) % overlap]
-        self._sums = hops[m:].copy()
+        self._sums = hops[m:]
         count = m + (kept if end else 0)
         frames_done = self.hops + m if end else None
         if end or self.hops < kept:

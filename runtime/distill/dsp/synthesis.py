@@ -67,10 +67,10 @@ class Synthesizer:
 
         `decisions_from` as in `synthesize`; given for all pushes or for none.
         """
-        frames = _checked(spectrogram, self.spec, "spectrogram")
-        deciding = None if decisions_from is None else _checked_like(decisions_from, frames, self.spec)
-        parts = [self._next(_rows(frames, i), None if deciding is None else _rows(deciding, i)[0], False)
-                 for i in range(0, frames.shape[2], BLOCK)]
+        rows = _checked(spectrogram, self.spec, "spectrogram")
+        deciding = None if decisions_from is None else _checked_like(decisions_from, rows, self.spec)
+        parts = [self._next(rows[:, i : i + BLOCK], None if deciding is None else deciding[i : i + BLOCK], False)
+                 for i in range(0, rows.shape[1], BLOCK)]
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
 
     def flush(self) -> Floats:
@@ -109,20 +109,20 @@ def synthesize(
     Raises InvalidValue for a wrong shape, quality or length, NumericError if the spectrogram is not finite.
     """
     check_quality(quality)
-    checked = _checked(spectrogram, spec, "spectrogram")
-    wanted = check_length(length, spec.samples(checked.shape[2]))
+    rows = _checked(spectrogram, spec, "spectrogram")
+    wanted = check_length(length, spec.samples(rows.shape[1]))
     if quality == "high":
-        sound = _high(checked, None if decisions_from is None else _checked_like(decisions_from, checked, spec), spec)
+        sound = _high(rows, None if decisions_from is None else _checked_like(decisions_from, rows, spec), spec)
     else:
         stream = Synthesizer(spec, quality)
-        sound = np.concatenate([stream.push(checked, decisions_from), stream.flush()])
+        sound = np.concatenate([stream.push(rows.transpose(0, 2, 1), decisions_from), stream.flush()])
     result = np.zeros(wanted, np.float32)
-    place(result, 0, sound, spec.samples(checked.shape[2]))
+    place(result, 0, sound, spec.samples(rows.shape[1]))
     return result
 
 
-def _high(spectrogram: Floats, deciding: Floats | None, spec: SpectrogramSpec) -> Floats:
-    frames = spectrogram.shape[2]
+def _high(rows: Floats, deciding: Floats | None, spec: SpectrogramSpec) -> Floats:
+    frames = rows.shape[1]
     if frames < 2:
         return np.zeros(0, np.float32)
     start = StartSpectrum(spec, correct=True)
@@ -130,12 +130,12 @@ def _high(spectrogram: Floats, deciding: Floats | None, spec: SpectrogramSpec) -
     magnitude = np.empty((frames, spec.n_bins), np.float32)
     done = 0
     for i in range(0, frames, BLOCK):
-        chosen = None if deciding is None else _rows(deciding, i)[0]
-        block, amplitudes = start(_rows(spectrogram, i), chosen, i + BLOCK >= frames)
+        chosen = None if deciding is None else deciding[i : i + BLOCK]
+        block, amplitudes = start(rows[:, i : i + BLOCK], chosen, i + BLOCK >= frames)
         spectrum[done : done + len(block)] = block
         magnitude[done : done + len(block)] = amplitudes
         done += len(block)
-    levels = nepers(np.ascontiguousarray(spectrogram[0].T), spec.floor_db)
+    levels = nepers(rows[0], spec.floor_db)
     refine(spectrum, magnitude, levels, spec, _ITERATIONS)
     adder, skip = HopAdder(spec), spec.n_fft // spec.hop_length // 2
     hops = np.concatenate([adder(spectrum[i : i + BLOCK], i + BLOCK >= frames) for i in range(0, frames, BLOCK)])
@@ -150,28 +150,24 @@ def check_quality(quality: str) -> str:
 
 
 def _checked(spectrogram: ArrayLike, spec: SpectrogramSpec, name: str) -> Floats:
-    """`spectrogram` as float32 [2, n_mels, frames], or an error that says what was wrong with it."""
+    """`spectrogram` in rows, float32 [2, frames, n_mels], or an error that says what was wrong with it."""
     array = np.asarray(spectrogram)
     if array.ndim != 3 or array.shape[:2] != (2, spec.n_mels):
         raise InvalidValue(f"{name} has shape {array.shape}; it must be (2, {spec.n_mels}, frames)")
     if array.dtype.kind != "f":
         raise InvalidValue(f"{name} is of type {array.dtype}; it must be floating point")
-    result: Floats = array.astype(np.float32, copy=False)
-    if not np.isfinite(result).all():
+    rows: Floats = np.ascontiguousarray(array.transpose(0, 2, 1), np.float32)
+    if np.count_nonzero(np.isfinite(rows)) < rows.size:
         raise NumericError(f"{name} holds NaN or infinite numbers")
-    return result
+    return rows
 
 
-def _checked_like(decisions_from: ArrayLike, spectrogram: Floats, spec: SpectrogramSpec) -> Floats:
+def _checked_like(decisions_from: ArrayLike, rows: Floats, spec: SpectrogramSpec) -> Floats:
+    """The levels of `decisions_from`, [frames, n_mels]."""
     other = _checked(decisions_from, spec, "decisions_from")
-    if other.shape != spectrogram.shape:
+    if other.shape != rows.shape:
         raise InvalidValue(
-            f"decisions_from has {other.shape[2]} frames and the spectrogram {spectrogram.shape[2]}; "
-            "they must be the same"
+            f"decisions_from has {other.shape[1]} frames and the spectrogram {rows.shape[1]}; they must be the same"
         )
-    return other
-
-
-def _rows(spectrogram: Floats, first: int) -> Floats:
-    """A block of frames from frame `first` on, as rows [2, m, n_mels]."""
-    return np.ascontiguousarray(spectrogram[:, :, first : first + BLOCK].transpose(0, 2, 1))
+    levels: Floats = other[0]
+    return levels

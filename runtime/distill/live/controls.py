@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from distill.blending.weights import check_weight
 from distill.errors import InvalidValue
@@ -18,8 +20,7 @@ from distill.sliders import SliderValues
 from .changes import Change, parse_line
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """Where everything is to go. Replaced whole, so whoever looks sees one moment."""
 
     knobs: Knobs
@@ -86,8 +87,8 @@ class Controls:
                                "one")
         model = self._models[0]
         preset = find(name, model.sidecar.model)
-        kept = {field.name: getattr(knobs, field.name) for field in fields(Knobs)
-                if field.name not in USES and field.name not in ("mode", "sliders")}
+        kept = {name: getattr(knobs, name) for name in Knobs.__struct_fields__
+                if name not in USES and name not in ("mode", "sliders")}
         wishes = {key: value for key, value in preset.wishes.items() if key not in kept or key == "seed"}
         wanted = Knobs(**{**kept, **wishes, "sliders": self._named(preset.wishes.get("sliders", {}))})
         if model.cut(wanted) != model.cut(knobs):
