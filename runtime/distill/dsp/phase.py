@@ -178,9 +178,9 @@ class PhaseIntegrator:
         known = len(self._theta)  # seeds known from the last frame come first
         here = places(self._spec, BLOCK if m <= BLOCK else m).bin.take(d.place)  # seen from the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
-        from_band = np.concatenate([self._from_band, d.from_band[:-1]])
-        parent = from_band.searchsorted(d.place - n_mels, "right")  # whose stretch the seed was in, a frame before
-        parent -= 1
+        from_band = np.concatenate([self._from_band, d.from_band])
+        owner = np.arange(len(from_band) - 1).repeat(from_band[1:] - from_band[:-1])  # of each band
+        parent = owner.take(d.place)  # the owner of the seed's band, a frame before
 
         # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
         step = self._advance.take(d.band)
@@ -201,7 +201,7 @@ class PhaseIntegrator:
         last = known + starts[m - 1]
         self._theta = theta[last - 1 :].copy()
         self._seed_bin = place[last - 1 :] - m * n_bins
-        self._from_band = from_band[last - 1 :] - m * n_mels
+        self._from_band = from_band[last - 1 : -1] - m * n_mels
         self._theta[0] = self._seed_bin[0] = 0
         self._from_band[0] = -n_mels
         self._bend = bend[m].copy()
