@@ -137,7 +137,8 @@ class Prior(Struct, frozen=True, eq=False, dict=True):
         places, telling = self._candidates
         distance = telling - self._telling(position)[:, None]
         squared = np.einsum("dt,dt->t", distance, distance)
-        squared[self._beside(position, apart)] = np.inf
+        first, last = self._beside(position, apart)
+        squared[first:last] = np.inf
         nearest = np.argpartition(squared, min(count, len(squared) - 1))[:count] if count < len(squared) \
             else np.arange(len(squared))
         nearest = nearest[np.lexsort((nearest, squared[nearest]))]
@@ -155,18 +156,20 @@ class Prior(Struct, frozen=True, eq=False, dict=True):
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, for all pairs at once
         lengths = np.einsum("dt,dt->t", telling, telling)
         squared = np.square(here).sum(axis=0)[:, None] + lengths - 2 * (here.T @ telling)
-        for row, position in zip(squared, positions.tolist(), strict=True):
-            row[self._beside(position, apart)] = np.inf
+        for row, first, last in zip(squared, *self._beside(positions, apart), strict=True):
+            row[first:last] = np.inf
         least = np.maximum(squared.min(axis=1), 0)
         nearest = sorted(np.sqrt(least[np.isfinite(least)]).tolist())
         half = len(nearest) // 2  # the median; np.median would import numpy.ma, 25 ms
         return (nearest[half] + nearest[-1 - half]) / 2 if nearest else 0.0
 
-    def _beside(self, position: int, apart: int) -> slice:
-        """Which candidates lie less than `apart` frames from `position` in its own recording."""
-        start, stop = self.span(self.file_of(position))
-        first, last = np.searchsorted(self._candidates[0], (max(start, position - apart), min(stop, position + apart)))
-        return slice(int(first), int(last))
+    def _beside(self, position: Any, apart: int) -> tuple[Any, Any]:
+        """The candidates, first and last, that lie less than `apart` frames from `position`, or from each of several,
+        in its own recording."""
+        stop = np.searchsorted(self.offsets, position, side="right")
+        reach = (np.maximum(self.offsets[stop - 1], position - apart), np.minimum(self.offsets[stop], position + apart))
+        first, last = np.searchsorted(self._candidates[0], reach)
+        return first, last
 
     @cached_property
     def sounding(self) -> NDArray[np.bool_]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from .errors import InvalidValue
 
 
-class SpectrogramSpec(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SpectrogramSpec:
     """What a two-channel spectrogram `[2, n_mels, frames]` means. Passed whole, never as loose numbers.
 
     Channel 0 is the level of each band in dB, where a full-scale sine at a band's centre gives 0 dB; it never

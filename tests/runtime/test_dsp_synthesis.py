@@ -11,6 +11,7 @@ import soundfile
 
 from distill.dsp import Synthesizer, analyze, istft, stft, synthesize
 from distill.dsp.axis import axis
+from distill.dsp.phase import decide
 from distill.errors import InvalidValue, NumericError
 from distill.spec import SpectrogramSpec
 
@@ -194,6 +195,23 @@ def test_short_streams_equal_one_shot(quality: str, frames: int) -> None:
         stream = Synthesizer(SPEC, quality)
         parts = [stream.push(spectrogram[:, :, i : i + size]) for i in range(0, frames, size)] + [stream.flush()]
         np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+def test_decisions_do_not_depend_on_the_frames_beside() -> None:
+    """Frames lie in one line: where one ends and the next begins, nothing may come of it, peaks or not."""
+    levels = np.random.default_rng(0).normal(size=(40, SMALL.n_mels)).cumsum(axis=0).astype(np.float32)
+    levels[3:5], levels[5:7], levels[20] = np.linspace(-9, 50, SMALL.n_mels), np.linspace(9, -50, SMALL.n_mels), -8
+    whole = decide(levels, 0, SMALL)
+    for frame in range(len(levels)):
+        alone = decide(levels[max(0, frame - 1) : frame + 1], min(frame, 1), SMALL)
+        first, last = whole.first_seed[frame : frame + 2]
+        np.testing.assert_array_equal(alone.band, whole.band[first:last])
+        np.testing.assert_array_equal(alone.fresh, whole.fresh[first:last])
+        for ours, theirs, size in ((alone.from_band, whole.from_band, SMALL.n_mels),
+                                   (alone.from_bin, whole.from_bin, SMALL.n_bins)):
+            np.testing.assert_array_equal(ours + frame * size, theirs[first : last + 1])
+    bare = [whole.band[whole.first_seed[frame] : whole.first_seed[frame + 1]].tolist() for frame in (4, 6)]
+    assert bare == [[SMALL.n_mels - 1], [0]]  # the loudest band
 
 
 @pytest.mark.parametrize("quality", QUALITIES)

@@ -13,6 +13,7 @@ import pytest
 
 import distill
 from distill import engine
+from distill.bundle import BUILT_IN, built_in_folder
 
 Run = Callable[..., "CompletedProcess[str]"]
 
@@ -69,3 +70,12 @@ def test_a_graph_that_gives_nonsense_is_a_numeric_error(tiny: Path) -> None:
 def test_threads_must_be_positive(tiny: Path, threads: int) -> None:
     with pytest.raises(distill.InvalidValue, match="at least 1"):
         distill.load(tiny, threads=threads)
+
+
+@pytest.mark.parametrize("path", ["tiny", "built-in"])
+@pytest.mark.parametrize("frames", [1, 7, 140])
+def test_unfused_operators_give_the_same_numbers(tiny: Path, path: str, frames: int) -> None:
+    graph = ((tiny if path == "tiny" else built_in_folder() / BUILT_IN) / "decoder.onnx").read_bytes()
+    fused, unfused = (engine.Engine(graph, "graph", "cpu", fused=value) for value in (True, False))
+    latents = np.random.default_rng(frames).normal(size=(1, fused.input_shape[1], frames)).astype(np.float32)
+    np.testing.assert_array_equal(unfused.run(latents), fused.run(latents))

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from msgspec import structs
 
 import distill_train.spectrograms as spectrograms
 from distill.dsp import analyze
@@ -98,7 +97,7 @@ def test_a_second_run_analyses_nothing(
 def test_another_spec_has_its_own_files(cache: SpectrogramCache, corpus: Path) -> None:
     recording = scan(corpus).recordings[0]
     path = cache.build(cache.sources(recording)[0].piece)
-    other = SpectrogramCache(cache.folder, structs.replace(cache.spec, n_mels=32), 64)
+    other = SpectrogramCache(cache.folder, replace(cache.spec, n_mels=32), 64)
     other.open(discard_others=True)
     assert not path.exists()
     assert other.sources(recording)[0].read(0, 1).shape == (1, 2, 32)

@@ -103,7 +103,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     for key in _KEYS:
         value = getattr(checkpoint, key)
-        content[key] = {name: getattr(value, name) for name in _names(_PARTS[key])} if key in _PARTS else value
+        content[key] = asdict(value) if key in _PARTS else value
     content["corpus"] = [asdict(file) for file in checkpoint.corpus]
     buffer = io.BytesIO()  # torch hides a full disk behind an error of its own; writing bytes does not
     torch.save(content, buffer)
@@ -144,12 +144,6 @@ _PARTS: dict[str, Any] = {
 }
 
 
-def _names(kind: Any) -> tuple[str, ...]:
-    """The fields of a class of ours, dataclass or not."""
-    names: tuple[str, ...] = kind.__match_args__
-    return names
-
-
 def _parse(content: object, digest: str) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError("not a checkpoint of distill")
@@ -158,10 +152,10 @@ def _parse(content: object, digest: str) -> Checkpoint:
     _same_keys("the checkpoint", content, {"format", "version", *_KEYS})
     values = {key: content[key] for key in _KEYS}
     for key, kind in _PARTS.items():
-        _same_keys(key, values[key], set(_names(kind)))
+        _same_keys(key, values[key], {f.name for f in fields(kind)})
         values[key] = kind(**values[key])
     for file in values["corpus"]:
-        _same_keys("corpus", file, set(_names(CorpusFile)))
+        _same_keys("corpus", file, {f.name for f in fields(CorpusFile)})
     values["corpus"] = tuple(CorpusFile(**file) for file in values["corpus"])
     scale = values["latent_scale"] = tuple(values["latent_scale"])
     if len(scale) != values["network"].latent_dim or not all(math.isfinite(factor) and factor > 0 for factor in scale):

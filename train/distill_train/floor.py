@@ -7,9 +7,9 @@ noise. 90 dB under the peak of the quieter recordings is below what is heard bes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from msgspec.structs import replace
 
 from distill.dsp import analyze
 from distill.spec import SpectrogramSpec

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec import structs
 
 import distill
 
@@ -272,7 +271,7 @@ def summary(result: Result, run: Path) -> dict[str, Any]:
             "held_out": len(held_out),
             "left_out": result.left_out,
         },
-        "spec": structs.asdict(checkpoint.spec),
+        "spec": asdict(checkpoint.spec),
         "network": asdict(checkpoint.network),
     }
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 import distill

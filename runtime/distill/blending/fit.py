@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
-
-from msgspec.structs import replace
 
 from distill.arrays import namespace
 from distill.errors import InvalidValue
@@ -24,10 +23,10 @@ def common_spec(models: Sequence[Model]) -> SpectrogramSpec:
     first = models[0]
     floor = min(model.spec.floor_db for model in models)
     for model in models[1:]:
-        for name in SpectrogramSpec.__struct_fields__:
-            ours, theirs = getattr(first.spec, name), getattr(model.spec, name)
-            if name != "floor_db" and ours != theirs:
-                raise InvalidValue(f"{first.name} and {model.name} cannot be blended as spectrograms: {name} is "
+        for field in fields(SpectrogramSpec):
+            ours, theirs = getattr(first.spec, field.name), getattr(model.spec, field.name)
+            if field.name != "floor_db" and ours != theirs:
+                raise InvalidValue(f"{first.name} and {model.name} cannot be blended as spectrograms: {field.name} is "
                                    f"{ours} and {theirs}; mode audio blends any models")
     return replace(first.spec, floor_db=floor)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import NoReturn
+
+from distill import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _OBJECTS = 100_000  # made before Python looks for unreachable ones; imports make half as many, and all of them stay
 

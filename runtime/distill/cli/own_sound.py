@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,8 +38,6 @@ def with_recording(voice: Model | Blend, path: Path) -> Model | Blend:
 
     if isinstance(voice, Model):
         return anchored(voice)
-    from dataclasses import replace
-
     from distill.blending import blend
 
     return blend([replace(slot, model=anchored(slot.model)) if slot.enabled else slot for slot in voice.slots],
