@@ -12,7 +12,7 @@ from .schemes import Ours, Scheme
 
 Tell = Callable[[str], None]
 
-SHAPES = ((256, 2048), (384, 2048), (512, 2048), (256, 1024))  # bands and n_fft that are worth a choice
+SHAPES = ((256, 2048), (384, 2048), (512, 2048), (256, 1024), (384, 1024))  # bands and n_fft that are worth a choice
 
 
 def measure_schemes(category: str, recordings: Sequence[Recording], schemes: Sequence[Scheme], pitch: bool,
