@@ -70,13 +70,14 @@ class Places:
 
     first_band, first_bin: [frames + 1] int64, frame * n_mels and frame * n_bins
     band, bin:             [frames * n_mels] int64, the place's band, and frame * n_bins + the bin nearest to it
+    band32:                [frames * n_mels] int32, the band
     """
 
     def __init__(self, spec: SpectrogramSpec, frames: int) -> None:
         edges = np.arange(frames + 1)
         self.first_band, self.first_bin = edges * spec.n_mels, edges * spec.n_bins
         self.band = np.tile(np.arange(spec.n_mels), frames)
-        self.packed_band = self.band.astype(np.int32)
+        self.band32 = self.band.astype(np.int32)
         self.bin = np.add.outer(self.first_bin[:-1], axis(spec).nearest_bin).reshape(-1)
 
 
@@ -133,7 +134,7 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         # that a minimum is an argmin. Across frames this, too, is overwritten below.
         packed = (line[n_mels:] * _LEVEL_STEPS).astype(np.int32)
         packed <<= _BAND_BITS
-        packed += table.packed_band[: frames * n_mels]
+        packed += table.band32[: frames * n_mels]
         valley = np.minimum.reduceat(packed[: place[-1] + 1], place[:-1] + 1)
         valley &= (1 << _BAND_BITS) - 1
         border = from_band[1:-1]
