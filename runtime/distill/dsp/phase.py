@@ -46,7 +46,7 @@ class Decisions(Struct, frozen=True, eq=False):
 
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
     place:      [seeds]       where the seed sits: frame * n_mels + band
-    band:       [seeds]       the band of that
+    band, bin:  [seeds]       the band of that; frame * n_bins + the bin nearest to its centre
     fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
     from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
     from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
@@ -56,6 +56,7 @@ class Decisions(Struct, frozen=True, eq=False):
     first_seed: Indices
     place: Indices
     band: Indices
+    bin: Indices
     fresh: NDArray[np.bool_]
     from_band: Indices
     from_bin: Indices
@@ -70,13 +71,14 @@ class Places:
 
     first_band, first_bin: [frames + 1] int64, frame * n_mels and frame * n_bins
     band, bin:             [frames * n_mels] int64, the place's band, and frame * n_bins + the bin nearest to it
+    band32:                [frames * n_mels] int32, the band
     """
 
     def __init__(self, spec: SpectrogramSpec, frames: int) -> None:
         edges = np.arange(frames + 1)
         self.first_band, self.first_bin = edges * spec.n_mels, edges * spec.n_bins
         self.band = np.tile(np.arange(spec.n_mels), frames)
-        self.packed_band = self.band.astype(np.int32)
+        self.band32 = self.band.astype(np.int32)
         self.bin = np.add.outer(self.first_bin[:-1], axis(spec).nearest_bin).reshape(-1)
 
 
@@ -133,7 +135,7 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         # that a minimum is an argmin. Across frames this, too, is overwritten below.
         packed = (line[n_mels:] * _LEVEL_STEPS).astype(np.int32)
         packed <<= _BAND_BITS
-        packed += table.packed_band[: frames * n_mels]
+        packed += table.band32[: frames * n_mels]
         valley = np.minimum.reduceat(packed[: place[-1] + 1], place[:-1] + 1)
         valley &= (1 << _BAND_BITS) - 1
         border = from_band[1:-1]
@@ -142,7 +144,7 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         table.bin.take(border, out=from_bin[1:-1])
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
-    return Decisions(frames, first_seed, place, band, is_fresh.take(place), from_band, from_bin)
+    return Decisions(frames, first_seed, place, band, table.bin.take(place), is_fresh.take(place), from_band, from_bin)
 
 
 class PhaseIntegrator:
@@ -153,7 +155,7 @@ class PhaseIntegrator:
     """
 
     def __init__(self, spec: SpectrogramSpec) -> None:
-        self._spec, self._n_mels, self._n_bins = spec, spec.n_mels, spec.n_bins
+        self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
         bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
         self._advance = axis(spec).centres * bins_to_turns
         self._advance_per_unit = axis(spec).scale * bins_to_turns
@@ -176,15 +178,15 @@ class PhaseIntegrator:
         flat_bend = bend.reshape(-1)
 
         known = len(self._theta)  # seeds known from the last frame come first
-        here = places(self._spec, BLOCK if m <= BLOCK else m).bin.take(d.place)  # seen from the frame before
+        here = d.bin  # in `bend`, that is its place in the frame before
         place = np.concatenate([self._seed_bin, here + n_bins])
         from_band = np.concatenate([self._from_band, d.from_band])
         owner = np.arange(len(from_band) - 1).repeat(from_band[1:] - from_band[:-1])  # of each band
         parent = owner.take(d.place)  # the owner of the seed's band, a frame before
 
         # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
-        step = self._advance.take(d.band)
-        step += deviation.reshape(-1).take(d.place) * self._advance_per_unit.take(d.band)
+        step = deviation.reshape(-1).take(d.place) * self._advance_per_unit.take(d.band)
+        step += self._advance.take(d.band)
         step += flat_bend.take(here) - flat_bend.take(place.take(parent))
         step -= np.rint(step)
         bent = flat_bend.take(place[known:])

@@ -26,8 +26,12 @@ BLOCK = 64  # frames: their buffers stay in the second-level cache
 
 # The usual allocator of Linux gives what lies free at the heap's end back to the system, and gets it again page by
 # page, for every block and even for every row of a transform: up to half of the time. What it keeps is twice the
-# largest block that was ever freed; so one is.
-np.empty(1 << 23, np.uint8)
+# largest block that was ever freed; so one is. And numpy asks the system for large pages under large arrays, so the
+# heap is led through two of them: what comes to lie there, models too, takes a tenth of the page faults.
+_LARGE = 30 << 20  # bytes; from 32 MiB on an array lies outside the heap
+np.empty(_LARGE + (1 << 20), np.uint8)
+_large = [np.empty(_LARGE, np.uint8) for _ in range(2)]
+del _large
 
 
 # What `np.fft` calls once it has looked at what it was given, which takes half as long as to transform a frame. It is
