@@ -62,18 +62,22 @@ def slopes(
         changing.clip(-2 * MAX_GROWTH, 2 * MAX_GROWTH, out=changing)
         changing *= np.float32(per_growth(spec) / 2)
         _spread_out(changing, levels[before + low - 1 : before + high + 1], spec)
-    for onset in onsets.tolist():
-        row = before + onset
-        begun = _begun(log_bins[row], log_bins[row + 1] if row + 1 < len(log_bins) else log_bins[row], spec)
-        if row:
-            share = log_bins[row] - log_bins[row - 1]
-            share -= np.float32(BEGINS[0])
-            share *= np.float32(1 / (BEGINS[1] - BEGINS[0]))
-            share.clip(0, 1, out=share)
-            begun -= result[onset]
-            begun *= share
-            begun += result[onset]
-        result[onset] = begun
+    if len(onsets):
+        rows = before + onsets
+        now = log_bins[rows]
+        begun = _begun(now, log_bins[np.minimum(rows + 1, len(log_bins) - 1)], spec)
+        share = now
+        share -= log_bins[np.maximum(rows - 1, 0)]
+        share -= np.float32(BEGINS[0])
+        share *= np.float32(1 / (BEGINS[1] - BEGINS[0]))
+        np.maximum(share, 0, out=share)
+        np.minimum(share, 1, out=share)
+        share[rows == 0] = 1
+        going_on = result[onsets]
+        begun -= going_on
+        begun *= share
+        begun += going_on
+        result[onsets] = begun
     return result
 
 
@@ -126,14 +130,14 @@ def nearest_band(spec: SpectrogramSpec) -> Indices:
 
 
 def _begun(now: Floats, later: Floats, spec: SpectrogramSpec) -> Floats:
-    """Slopes [n_bins] of a frame `now` [n_bins] that sees for the first time what is seen `later`."""
+    """Slopes [m, n_bins] of frames `now` [m, n_bins] that see for the first time what is seen `later`."""
     angle = math.pi * spec.hop_length / spec.n_fft
     place = later - now
-    place.clip(-MAX_FORWARD, MAX_FORWARD, out=place)
+    np.minimum(place, np.float32(MAX_FORWARD), out=place)
     place *= np.float32(0.5)
     np.exp(place, out=place)
     place -= np.float32(math.cos(angle))
-    place.clip(0, None, out=place)
+    np.maximum(place, 0, out=place)
     place *= np.float32(1 / math.sin(angle))
     np.arctan(place, out=place)
     place *= np.float32(-1 / math.pi)

@@ -36,6 +36,7 @@ _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
 # A band that lay at most SLACK under both neighbours before is a peak that they have grown over. Where its level rests
 # instead, it is the second of two bins that share one partial: with a phase of its own it would cancel the first.
 _SLACK, _RESTS = np.float32(0.2), np.float32(0.15)  # nepers
+_HEARD = np.float32(40 / 20 * math.log(10))  # nepers under the loudest band of its frame, within which an onset counts
 FIRST_PHASE = 0.125  # turns, of what begins, where its group delay puts it
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
@@ -50,6 +51,7 @@ class Decisions(Struct, frozen=True, eq=False):
     fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
     from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
     from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
+    onsets:     the frames, ascending, in which something begins that can be heard
     """
 
     frames: int
@@ -60,10 +62,7 @@ class Decisions(Struct, frozen=True, eq=False):
     fresh: NDArray[np.bool_]
     from_band: Indices
     from_bin: Indices
-
-    def onsets(self) -> Indices:
-        """Those of the frames, ascending, in which a seed starts afresh."""
-        return np.unique(self.first_seed.searchsorted(self.fresh.nonzero()[0], side="right") - 1)
+    onsets: Indices
 
 
 class Places:
@@ -101,13 +100,13 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
     sides = np.maximum(line[2:], line[:-2])  # the louder of two neighbours
     is_seed = np.zeros(frames * n_mels, bool)
     is_fresh = np.zeros(frames * n_mels, bool)
-    seed, fresh = is_seed[1:-1], is_fresh[1:-1]
+    seed, rose = is_seed[1:-1], is_fresh[1:-1]
 
     rising = line[n_mels + 1 :] > line[n_mels:-1]
     np.greater(rising[:-1], rising[1:], out=seed)  # local maxima
     limit = np.maximum(sides[:-n_mels], past)
     limit += _ONSET
-    np.greater_equal(level, limit, out=fresh)
+    np.greater_equal(level, limit, out=rose)
     is_fresh[::n_mels] = is_fresh[n_mels - 1 :: n_mels] = False
     np.subtract(level, past, out=limit)
     np.abs(limit, out=limit)
@@ -144,7 +143,14 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         table.bin.take(border, out=from_bin[1:-1])
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
-    return Decisions(frames, first_seed, place, band, table.bin.take(place), is_fresh.take(place), from_band, from_bin)
+    fresh = is_fresh.take(place)
+    begins = fresh.nonzero()[0]
+    if len(begins):
+        rows = levels[before:]
+        frame = first_seed.searchsorted(begins, side="right") - 1
+        heard = rows.reshape(-1).take(place[begins]) >= rows.max(axis=1).take(frame) - _HEARD
+        begins = np.unique(frame[heard])
+    return Decisions(frames, first_seed, place, band, table.bin.take(place), fresh, from_band, from_bin, begins)
 
 
 class PhaseIntegrator:

@@ -67,7 +67,7 @@ class StartSpectrum:
 
         now = slice(before, before + m)
         decisions = decide(choosing[: before + m], before, spec)
-        bent = slopes(levels, log_bins, before, m, decisions.onsets(), spec)
+        bent = slopes(levels, log_bins, before, m, decisions.onsets, spec)
         phase = self._integrate(decisions, deviation[now], bent)
         log_magnitude = log_bins[now]
         if self._correct:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill.dsp.phase import _BAND_BITS, _LEVEL_STEPS, _ONSET, _RESTS, _SLACK, FIRST_PHASE
+from distill.dsp.phase import _BAND_BITS, _HEARD, _LEVEL_STEPS, _ONSET, _RESTS, _SLACK, FIRST_PHASE
 
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
@@ -34,7 +34,7 @@ _SEGMENT_BITS = 32  # a packed level and band have fewer
 class Decisions:
     """owner: [frames, n_mels] int64, the seed that each band follows. fresh: [frames, n_mels] bool, no past.
 
-    onset: [frames] bool, whether a seed of the frame starts afresh.
+    onset: [frames] bool, whether something begins in the frame that can be heard.
     """
 
     owner: Array
@@ -76,7 +76,8 @@ def decide(levels: Array, previous: Array | None, tables: Tables) -> Decisions:
     inside = xp.where(after < n_mels, after, before)
     beyond = lowest == xp.take_along_axis(lowest, inside, axis=1)  # the border is not above this band
     owner = xp.where((before < 0) | ((after < n_mels) & beyond), inside, before)
-    return Decisions(owner, fresh, xp.any(is_seed & fresh, axis=1))
+    heard = levels >= xp.max(levels, axis=1, keepdims=True) - float(_HEARD)
+    return Decisions(owner, fresh, xp.any(is_seed & fresh & heard, axis=1))
 
 
 class PhaseIntegrator:
