@@ -12,10 +12,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch start their own threads
 
 import platform  # noqa: E402
-import subprocess  # noqa: E402
 import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -29,27 +26,20 @@ import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 import distill  # noqa: E402
-from distill import benchmark, dsp  # noqa: E402
+from distill import dsp  # noqa: E402
 from distill.dsp.stft import istft, stft  # noqa: E402
-from distill.knobs import Knobs  # noqa: E402
 from distill.model import Model  # noqa: E402
 from distill.tuning import processor  # noqa: E402
 
 from . import decoders  # noqa: E402
+from .common import ROUNDS, clock, goal, medians, some_latents  # noqa: E402
+from .processes import commands  # noqa: E402
+from .pushes import small_pushes  # noqa: E402
 
-Array = NDArray[np.float32]
 _VOCOS = "Vocos 44.1 kHz: backbone in onnxruntime, torch.istft"
-# ms a second of sound: wanted of 1 frame at a time, half of what the first trial of this scheme takes; and what 64 at a
-# time take. Measured in turns on one machine: elsewhere only their ratio says anything.
-_PUSHES = {"fast": (9.7, 2.9), "balanced": (22.2, 6.0)}
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 10.0
-ROUNDS = 9
-STARTS = 15  # of each command
 BLOCK = 512
-# Processor time: everything runs on one thread, and what other programs take is not counted.
-clock = time.process_time
-medians = partial(benchmark.medians, clock=clock)
 
 
 def main(bundle: Path) -> None:
@@ -58,21 +48,13 @@ def main(bundle: Path) -> None:
     model = models["fp32"]
     goals: list[str] = []
     parts = [_whole_path(models, bundle, goals), _istft(goals), _latency(models, goals), _floor(model),
-             _small_pushes(model, goals), _commands(bundle, goals), _plot(model)]
+             small_pushes(model, goals), commands(bundle, goals), _plot(model)]
     text = "\n".join([_heading(model), "\n".join(_GOALS + goals) + "\n", *parts]) + "\n"
     (ROOT / "docs" / "speed.md").write_text(text)
     print(text)
 
 
 _GOALS = ["## What was wanted\n", "| what | measured | wanted | |", "|---|---|---|---|"]
-
-
-def _goal(what: str, measured: float, wanted: float, unit: str, *, least: bool = False) -> str:
-    """A row of the first table. least: `wanted` is the least that would do, not the most."""
-    met = measured >= wanted if least else measured <= wanted
-    digits = 0 if wanted >= 30 else 1
-    return (f"| {what} | {measured:.{digits if measured >= 10 else 2}f} {unit} | "
-            f"{'at least' if least else 'at most'} {wanted:g} {unit} | {'' if met else 'missed'} |")
 
 
 def _heading(model: Model) -> str:
@@ -91,7 +73,7 @@ machine too; they still share its caches and memory, so ratios within a table me
 def _whole_path(models: dict[Any, Model], bundle: Path, goals: list[str]) -> str:
     """Latents to samples, ours in each variant and quality, against the decoders of others."""
     model = models["fp32"]
-    latents = _latents(model, SECONDS)
+    latents = some_latents(model, SECONDS)
     tasks: dict[str, Callable[[], object]] = {}
     for variant, other in models.items():
         for quality in ("fast", "balanced"):
@@ -106,7 +88,7 @@ def _whole_path(models: dict[Any, Model], bundle: Path, goals: list[str]) -> str
     for quality, wanted in (("fast", 10), ("balanced", 5)):
         best = min(times[f"distill, {variant}, {quality}"] for variant in models) / SECONDS
         for peer, factor in (("RAVE v2 decoder, onnxruntime", wanted), (_VOCOS, 1)):
-            goals.append(_goal(f"`{quality}`, best variant, against {peer.partition(',')[0].partition(':')[0]}",
+            goals.append(goal(f"`{quality}`, best variant, against {peer.partition(',')[0].partition(':')[0]}",
                                times[peer] / rates[peer] / best, factor, "times as fast", least=True))
     lines = ["## Latents to samples\n", "Times real time: seconds of sound made in a second. Ratio: speed relative to "
              "fp32, balanced.\n", "| what | times real time | ratio |", "|---|---|---|"]
@@ -125,11 +107,6 @@ a third of the whole path at `fast` and a fifth at `balanced`, so a faster one (
 the sum little on this processor.
 """)
     return "\n".join(lines)
-
-
-def _latents(model: Model, seconds: float) -> Array:
-    pieces = list(model.latents(Knobs(seed=1), round(seconds * model.spec.frame_rate_hz)))
-    return np.ascontiguousarray(np.concatenate(pieces, axis=1), np.float32)
 
 
 def _istft(goals: list[str]) -> str:
@@ -157,7 +134,7 @@ def _istft(goals: list[str]) -> str:
         if errors[name] > 1e-5:
             raise SystemExit(f"{name} does not give the sound back: off by {errors[name]:.1e}")
     times = medians(tasks, ROUNDS)
-    goals += [_goal(f"ISTFT against {name}", times[name] / times["distill"], 2, "times as fast", least=True)
+    goals += [goal(f"ISTFT against {name}", times[name] / times["distill"], 2, "times as fast", least=True)
               for name in ("torch.istft", "librosa.istft")]
     lines = [f"## ISTFT\n\n{SECONDS:.0f} s of noise, n_fft {n_fft}, hop {hop}; each gives the sound back.\n",
              "| what | ms | ratio | error |", "|---|---|---|---|"]
@@ -184,7 +161,7 @@ def _latency(models: dict[Any, Model], goals: list[str]) -> str:
             worst = max(worst, first)
             lines.append(f"| {variant}, {quality} | {first:.1f} | {np.median(costs):.3f} | "
                          f"{np.percentile(costs, 99):.2f} | {costs.max():.1f} | {factor:.0f} | {delay * 1e3:.0f} |")
-    goals.append(_goal("first block of a stream, the slowest", worst, 60, "ms"))
+    goals.append(goal("first block of a stream, the slowest", worst, 60, "ms"))
     lines.append(f"""
 Sound is made in bursts: {model.sidecar.chunking.recommended_chunk} latent frames are decoded at once and 64
 spectrogram frames become samples at once, so most blocks only wait to be handed out, and the largest cost is that of a
@@ -216,7 +193,7 @@ def _floor(model: Model) -> str:
     a, b = (rng.standard_normal((512, 512)).astype(np.float32) for _ in range(2))
     rows = rng.standard_normal((64, spec.n_fft)).astype(np.float32)
     spectrum = np.empty((64, spec.n_bins), np.complex64)
-    latents = _latents(model, SECONDS)
+    latents = some_latents(model, SECONDS)
     decoded = model.decode(latents)
     times = medians({
         "gemm": lambda: a @ b, "rfft": lambda: np.fft.rfft(rows, axis=1, out=spectrum),
@@ -253,114 +230,6 @@ def _macs(model: Model) -> float:
     return entry.bytes / 4
 
 
-def _small_pushes(model: Model, goals: list[str]) -> str:
-    """By the frames pushed at a time. Wanted is what was wanted of one frame, in multiples of the cost at 64."""
-    spec, frames, sizes = model.spec, 512, (1, 2, 8, 16, 64)
-    spectrogram = model.decode(_latents(model, 12.0))[:, :, :frames]
-
-    def pushed(quality: str, size: int) -> Array:
-        synthesizer = distill.Synthesizer(spec, quality)
-        parts = [synthesizer.push(spectrogram[:, :, start:start + size]) for start in range(0, frames, size)]
-        return np.concatenate([*parts, synthesizer.flush()])
-
-    def foreseen(quality: str, size: int, surprises: int = 0) -> Array:
-        """surprises: how often, in all, what comes is not what was foreseen."""
-        synthesizer = dsp.ForesightedSynthesizer(distill.Synthesizer(spec, quality))
-        every, parts = frames // surprises if surprises else frames + 1, []
-        for start in range(0, frames, size):
-            stop = start + size
-
-            def ahead(most: int, stop: int = stop) -> Array:
-                guess = spectrogram[:, :, stop:stop + most].copy()
-                guess[0, :, max(0, -stop % every):] += 1  # the next surprise, and whatever comes after it
-                return guess if surprises else spectrogram[:, :, stop:stop + most]
-
-            parts.append(synthesizer.push(spectrogram[:, :, start:stop], ahead))
-        return np.concatenate([*parts, synthesizer.flush()])
-
-    seconds = frames / spec.frame_rate_hz
-    ways: dict[str, Callable[[str, int], Array]] = {
-        "": pushed, ", foreseen": foreseen,
-        ", five surprises a second": partial(foreseen, surprises=round(5 * seconds))}
-    reference = {quality: pushed(quality, frames) for quality in _PUSHES}
-    for quality in _PUSHES:
-        if not all(np.array_equal(way(quality, size), reference[quality]) for way in ways.values() for size in (1, 8)):
-            raise SystemExit(f"pushes of different sizes give different samples at {quality}")
-    times = medians({(size, quality, name): partial(way, quality, size)
-                     for size in sizes for quality in _PUSHES for name, way in ways.items()}, ROUNDS)
-    for name in ("", ", foreseen"):
-        for quality, (one, many) in _PUSHES.items():
-            goals.append(_goal(f"one frame pushed at a time{name}, `{quality}`, against 64",
-                               times[1, quality, name] / times[64, quality, ""], round(one / many, 1),
-                               "times the cost"))
-    lines = ["## Small pushes\n", "Phase and ISTFT alone, ms a second of sound, by the frames pushed at a time. The "
-             "samples are the same.\n",
-             "| frames | " + " | ".join(quality + name for name in ways for quality in _PUSHES) + " |",
-             "|---" * (1 + len(ways) * len(_PUSHES)) + "|"]
-    for size in sizes:
-        costs = (times[size, quality, name] / seconds * 1e3 for name in ways for quality in _PUSHES)
-        lines.append(f"| {size} | " + " | ".join(f"{cost:.1f}" for cost in costs) + " |")
-    lines.append("""
-A push has its price however few its frames are, so where the next frames are known unless somebody turns a knob, as
-always in live control, sound is made ahead of them (*foreseen*), and made again where they change (*surprises*).
-""")
-    return "\n".join(lines)
-
-
-def _commands(bundle: Path, goals: list[str]) -> str:
-    """Whole processes: processor time of user and system, and the most memory they held."""
-    command = [sys.executable, "-c", "from distill.cli import main; main()"]
-    with tempfile.TemporaryDirectory() as folder:
-        def generate(seconds: int) -> list[str]:
-            return [*command, "generate", str(bundle), "--seconds", str(seconds), "--seed", "1", "--force", "-o",
-                    f"{folder}/x.wav"]
-
-        tasks = {"python -c 'import numpy, onnxruntime, soundfile, typer'":
-                 [sys.executable, "-c", "import numpy, onnxruntime, soundfile, typer"],
-                 "distill generate --seconds 5 -o x.wav": generate(5),
-                 "python -c 'import typer'": [sys.executable, "-c", "import typer"],
-                 "distill --help": [*command, "--help"]}
-        spent: dict[str, list[float]] = {name: [] for name in tasks}
-        for number in range(STARTS + 1):
-            for name, task in tasks.items():
-                seconds, _ = _process(task)
-                if number:  # the first round writes byte code and fills caches
-                    spent[name].append(seconds)
-        memory = _process(generate(60))[1]
-    times = {name: sorted(values)[STARTS // 2] for name, values in spent.items()}
-    imports, five, typer, help_ = times.values()
-    goals += [_goal("`distill generate --seconds 5`, against importing what it needs", five / imports, 1.4,
-                    "times the time"),
-              _goal("`distill --help`, against importing typer", help_ / typer, 1.3, "times the time"),
-              _goal("memory of `distill generate --seconds 60`", memory, 150, "MB")]
-    lines = ["## Commands\n", "Whole processes, from start to end: processor time of user and system, median of "
-             f"{STARTS} rounds, taken in turns.\n", "| what | ms |", "|---|---|"]
-    lines += [f"| `{name}` | {seconds * 1e3:.0f} |" for name, seconds in times.items()]
-    lines.append(f"\nA minute of sound, `distill generate --seconds 60`, takes {memory:.0f} MB of memory at most.\n")
-    return "\n".join(lines)
-
-
-def _process(arguments: list[str]) -> tuple[float, float]:
-    """Run to the end -> processor time in seconds, most memory in MB."""
-    # through a small process: what a child held at its birth, a copy of its parent, counts as its own memory
-    # and with byte code, as what is installed has it, even where Python is told to write none
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    result = subprocess.run([sys.executable, "-c", _METER, *arguments], capture_output=True, text=True,
-                            env=environment)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed: {result.stderr}")
-    seconds, kilobytes = result.stdout.split()
-    return float(seconds), int(kilobytes) / 1024
-
-
-_METER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss)
-"""
-
-
 def _plot(model: Model) -> str:
     import matplotlib
 
@@ -370,7 +239,7 @@ def _plot(model: Model) -> str:
     lengths, chunks = (0.25, 0.5, 1, 2, 5, 10, 30), (8, 16, 32, 64, 128, 256)
     by_length = medians({(q, s): partial(model.generate, s, seed=1, quality=q) for s in lengths
                          for q in ("fast", "balanced")}, 5)
-    latents = _latents(model, SECONDS)
+    latents = some_latents(model, SECONDS)
     by_chunk = medians({c: partial(model.decode, latents, c) for c in chunks}, 5)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     for quality in ("fast", "balanced"):

@@ -11,10 +11,9 @@ Names are imported when they are first used, so that a command that needs no mod
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as in typing, whose import is among those that `cli` wants to speed up
-if TYPE_CHECKING:
-    from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
     from .blending import Blend, ModelSlot, blend
     from .dsp import Synthesizer, analyze, overlap_add, synthesize
     from .errors import (

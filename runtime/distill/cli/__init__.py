@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-
-from distill import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing import NoReturn
+from typing import NoReturn
 
 _OBJECTS = 100_000  # made before Python looks for unreachable ones; imports make half as many, and all of them stay
 

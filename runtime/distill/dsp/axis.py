@@ -33,6 +33,7 @@ class Axis:
     centres:     [n_mels] float64, bins
     linear:      the last band (and bin) of the linear part: band i is bin i up to here
     nearest_bin: [n_mels] int64, the bin nearest to each centre
+    nearest_band: [n_bins] int64, the band whose centre is nearest to each bin
     scale:       [n_mels] float64, bins that one unit of spectrogram channel 1 stands for
     """
 
@@ -40,6 +41,7 @@ class Axis:
         self.n_mels, self.n_bins = spec.n_mels, spec.n_bins
         self.centres, self.linear = band_centres(spec.n_mels, spec.n_bins)
         self.nearest_bin = np.rint(self.centres).astype(np.int64)
+        self.nearest_band = ((self.centres[1:] + self.centres[:-1]) / 2).searchsorted(np.arange(spec.n_bins))
         self.scale = 1.0 + np.maximum(1.0, np.gradient(self.centres))
 
         above = np.arange(self.linear + 1, spec.n_bins)

@@ -64,20 +64,11 @@ def slopes(
         _spread_out(changing, levels[before + low - 1 : before + high + 1], spec)
     if len(onsets):
         rows = before + onsets
-        now = log_bins[rows]
+        now, last = log_bins[rows], log_bins[np.maximum(rows - 1, 0)]
         begun = _begun(now, log_bins[np.minimum(rows + 1, len(log_bins) - 1)], spec)
-        share = now
-        share -= log_bins[np.maximum(rows - 1, 0)]
-        share -= np.float32(BEGINS[0])
-        share *= np.float32(1 / (BEGINS[1] - BEGINS[0]))
-        np.maximum(share, 0, out=share)
-        np.minimum(share, 1, out=share)
+        share = ((now - last - BEGINS[0]) / (BEGINS[1] - BEGINS[0])).clip(0, 1)
         share[rows == 0] = 1
-        going_on = result[onsets]
-        begun -= going_on
-        begun *= share
-        begun += going_on
-        result[onsets] = begun
+        result[onsets] += share * (begun - result[onsets])
     return result
 
 
@@ -98,7 +89,9 @@ def spread(spec: SpectrogramSpec) -> Floats:
 
 
 def _spread_out(result: Floats, levels: Floats, spec: SpectrogramSpec) -> None:
-    """Add to slopes [m, n_bins] the own ones of bins, as far as `levels` [m + 2, n_mels], a frame more each side, rest.
+    """Add the bins' own to slopes [m, n_bins], as far as the levels rest.
+
+    levels: [m + 2, n_mels], one frame more to either side
     """
     first_band, band, first_bin, own = _unresolved(spec)
     if not len(own):
@@ -119,14 +112,8 @@ def _unresolved(spec: SpectrogramSpec) -> tuple[int, Indices, int, Floats]:
     """Of the bins that have slopes of their own: the first one's band, their bands from there on, the first, slopes."""
     own = spread(spec)
     first = int(np.argmax(own != 0)) if own.any() else len(own)
-    band = nearest_band(spec)[first:]
+    band = axis(spec).nearest_band[first:]
     return (int(band[0]) if len(band) else spec.n_mels), band - band[:1], first, own[first:].copy()
-
-
-def nearest_band(spec: SpectrogramSpec) -> Indices:
-    """The band [n_bins] whose centre is nearest to each bin."""
-    centres = axis(spec).centres
-    return np.searchsorted((centres[1:] + centres[:-1]) / 2, np.arange(spec.n_bins))
 
 
 def _begun(now: Floats, later: Floats, spec: SpectrogramSpec) -> Floats:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 from .axis import axis
-from .stft import HopAdder, Window, quick_rfft, window
+from .fft import quick_rfft
+from .stft import HopAdder, Window, window
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distill.dsp.axis import axis
-from distill.dsp.delay import nearest_band, per_growth, spread
+from distill.dsp.delay import per_growth, spread
 from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
 
@@ -47,7 +47,7 @@ class Tables:
         self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
         self.advance = xp.asarray(bands.centres * bins_to_turns)
         self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
-        self.nearest_band = xp.asarray(nearest_band(spec))
+        self.nearest_band = xp.asarray(bands.nearest_band)
         self.spread = xp.asarray(spread(spec))
         self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
 
