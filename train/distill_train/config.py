@@ -96,7 +96,7 @@ class ReceptiveField(NamedTuple):
 
 
 def receptive_field(config: NetworkConfig) -> ReceptiveField:
-    """Of the decoder, and of the encoder alike: each block's convolution reaches (kernel_size - 1) / 2 frames."""
+    """Of the blocks, of decoder and encoder alike: each one's convolution reaches (kernel_size - 1) / 2 frames."""
     reach = config.blocks * (config.kernel_size - 1) // 2
     return ReceptiveField(reach, reach)
 

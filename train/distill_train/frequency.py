@@ -2,8 +2,9 @@
 
 A partial of a stationary sound is a lobe of the window's transform, and the levels of a band and its neighbours say
 where in the band its top lies. (For a Gaussian window exactly: the deviation of the instantaneous frequency is the
-slope of the log magnitude along frequency, times a constant.) So latents need not carry the frequencies: half of the
-numbers of a spectrogram, most of them noise where nothing sounds, and of little use when half known.
+slope of the log magnitude along frequency, times a constant.) It is measured from one frame to the next, so the frame
+before has its say too. So latents need not carry the frequencies: half of the numbers of a spectrogram, most of them
+noise where nothing sounds, and of little use when half known.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ _STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
 
 
 class FrequencyReader(nn.Module):
-    """Levels [..., n_mels] -> frequencies [..., n_mels], both normalised: a perceptron on each band's neighbourhood.
+    """Levels [B, frames, n_mels] -> frequencies [B, frames, n_mels], both normalised.
 
+    A perceptron on each band's neighbourhood in its frame and the one before; the first frame counts as its own.
     All bands share its matrices. Each has an offset of its own for every feature, but they change slowly along the
     bands, from knot to knot: what is learnt of one note then holds for the next.
     """
@@ -30,12 +32,13 @@ class FrequencyReader(nn.Module):
     def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("between", _between(n_mels), persistent=False)
-        self.look = nn.Conv1d(1, LOOKS, 2 * REACH + 1, padding=REACH, bias=False)
+        self.look = nn.Conv1d(2, LOOKS, 2 * REACH + 1, padding=REACH, bias=False)
         self.offset = nn.Parameter(torch.zeros(LOOKS, KNOTS))
         self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
-        looks = self.look(levels.reshape(-1, 1, levels.shape[-1]))
+        before = torch.cat([levels[:, :1], levels[:, :-1]], dim=1)
+        looks = self.look(torch.stack([levels, before], dim=2).flatten(0, 1))
         features = functional.relu(looks + self.offset @ self.between)
         said: Tensor = self.say(features).reshape(levels.shape)
         return said
@@ -47,14 +50,16 @@ def _between(bands: int) -> Tensor:
     return (1 - (place - torch.arange(KNOTS)[:, None]).abs()).clamp_min(0)
 
 
-def learn(reader: FrequencyReader, frames: Tensor, level_std_db: float, generator: torch.Generator) -> None:
-    """A second's fit to frames [frames, 2, n_mels] in normalised units."""
+def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generator: torch.Generator) -> None:
+    """A second's fit to patches [patches, frames >= 2, 2, n_mels] of frames in a row, in normalised units."""
+    batch_size = _FRAMES // (patches.shape[1] - 1)
     optimizer = torch.optim.Adam(reader.parameters(), _RATE)
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
-        batch = frames[torch.randint(len(frames), (_FRAMES,), generator=generator)]
-        gate = loudness_gate(batch[:, 0], level_std_db)
-        loss = (gate * (reader(batch[:, 0]) - batch[:, 1]).abs()).sum() / gate.sum()
+        batch = patches[torch.randint(len(patches), (batch_size,), generator=generator)]
+        read, known = reader(batch[:, :, 0])[:, 1:], batch[:, 1:].flatten(0, 1)  # nothing is before the first
+        gate = loudness_gate(known[:, 0], level_std_db)
+        loss = (gate * (read.flatten(0, 1) - known[:, 1]).abs()).sum() / gate.sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

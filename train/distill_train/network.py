@@ -138,7 +138,8 @@ class Decoder(nn.Module):
     @property
     def receptive_field(self) -> ReceptiveField:
         """Latent frames to the left and right that one decoded frame depends on."""
-        return receptive_field(self.config)
+        left, right = receptive_field(self.config)
+        return ReceptiveField(left + 1, right)  # its first spectrogram frame is read with the one before
 
     def forward(self, latents: Tensor) -> Tensor:
         latents = latents.transpose(1, 2)
@@ -157,5 +158,5 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
     block = width * config.kernel_size + 2 * config.expansion * width * width
     blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
     direct = config.latent_dim * config.n_mels + frames * config.patch_size
-    reading = frames * config.n_mels * LOOKS * (2 * REACH + 2)  # to look, to say
+    reading = frames * config.n_mels * LOOKS * (2 * (2 * REACH + 1) + 1)  # to look at two frames, to say
     return (blocks + direct + reading) * frame_rate_hz / frames / 1e6

@@ -119,7 +119,8 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             network = components.fit(network, RESIDUAL_DB / stats.std[0], most)
             trainer = Trainer(network, recipe, seed, device)
             stop.check()
-            scale = _start(trainer, components, patches, stats)
+            in_a_row = patches if network.frames_per_latent > 1 else _patches(originals, stats, 2)
+            scale = _start(trainer, components, in_a_row, stats)
             left_out = components.left_out(network) * stats.std[0]
             progress.note(f"start: {network.latent_dim} principal components leave {left_out:.1f} dB of the corpus out")
         else:
@@ -169,7 +170,7 @@ def _start(trainer: Trainer, components: Components, patches: Tensor, stats: Sta
     """Set the trainer's networks to the components, and teach them to read frequencies; return the latents' scale."""
     encoder, decoder = trainer.encoder.cpu(), trainer.decoder.cpu()
     start_from_pca(encoder, decoder, components)
-    learn(decoder.frequency, patches.flatten(0, 1), stats.std[0], trainer.generator)
+    learn(decoder.frequency, patches, stats.std[0], trainer.generator)
     scale = latent_scale(decoder)
     encoder.to(trainer.device)
     decoder.to(trainer.device)
