@@ -7,12 +7,17 @@ import io
 import logging
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import onnx
 import torch
-from onnx import helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 OPSET = 20
+_ENDLESS = {"LSTM", "GRU", "RNN", "Loop", "Scan", "GlobalAveragePool", "InstanceNormalization", "GroupNormalization",
+            "CumSum", "ConvTranspose"}
 
 
 def export_graph(module: torch.nn.Module, input_name: str, output_name: str, example: torch.Tensor,
@@ -76,28 +81,48 @@ def serialise(model: onnx.ModelProto) -> bytes:
 def receptive_field(model: onnx.ModelProto) -> tuple[int, int]:
     """Latent frames to the left and right that one frame of the output depends on, read off the graph.
 
-    Every tensor reaches as far as the furthest of its inputs; a convolution of kernel k, dilation d and left padding p
-    adds p to the left and (k - 1) * d - p to the right, unless it runs along an axis of fixed length: the bands.
-    Raises ValueError for operators whose reach is not known to be finite.
+    Every tensor reaches as far as the furthest of its inputs, and some operators further (`_further`). Raises
+    ValueError for those whose reach is not known to be finite.
     """
-    endless = {"LSTM", "GRU", "RNN", "Loop", "Scan", "GlobalAveragePool", "InstanceNormalization",
-               "GroupNormalization", "CumSum", "ConvTranspose"}
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*inferred.input, *inferred.value_info)}
     reach: dict[str, tuple[int, int]] = {}
     for node in model.graph.node:
-        if node.op_type in endless:
-            raise ValueError(f"{node.op_type} has no receptive field that could be bounded")
-        left = max((reach.get(name, (0, 0))[0] for name in node.input), default=0)
-        right = max((reach.get(name, (0, 0))[1] for name in node.input), default=0)
-        along = shapes.get(node.input[0]) if node.op_type == "Conv" else None
-        if node.op_type == "Conv" and not (along and along[-1].HasField("dim_value")):
-            attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-            kernel = attributes["kernel_shape"][0]
-            span = (kernel - 1) * attributes.get("dilations", [1])[0]
-            before = attributes.get("pads", [0, 0])[0]
-            if attributes.get("strides", [1])[0] != 1:
-                raise ValueError("a strided convolution changes the rate")
-            left, right = left + before, right + span - before
+        left, right = _further(node, constants, shapes.get(node.input[0]) if node.input else None)
+        left += max((reach.get(name, (0, 0))[0] for name in node.input), default=0)
+        right += max((reach.get(name, (0, 0))[1] for name in node.input), default=0)
         for name in node.output:
             reach[name] = (left, right)
     return reach[model.graph.output[0].name]
+
+
+def _further(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]], shape: Any) -> tuple[int, int]:
+    """Frames of its input to the left and right that one frame of a node's output depends on.
+
+    A convolution of kernel k, dilation d and left padding p: p to the left, (k - 1) * d - p to the right. Padding makes
+    what follows late by as many frames, and what lies after the end goes back to it; a slice from the n-th frame on
+    comes n early. Only axes of unknown length count, for the others are bands and features. A frame counts as a latent
+    frame, also behind the step to several spectrogram frames in each: never too few, and parity tells if too many.
+    """
+    if node.op_type in _ENDLESS:
+        raise ValueError(f"{node.op_type} has no receptive field that could be bounded")
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    if node.op_type == "Conv":
+        if shape and shape[-1].HasField("dim_value"):
+            return 0, 0
+        if attributes.get("strides", [1])[0] != 1:
+            raise ValueError("a strided convolution changes the rate")
+        before = attributes.get("pads", [0])[0]
+        return before, (attributes["kernel_shape"][0] - 1) * attributes.get("dilations", [1])[0] - before
+    if node.op_type in ("Pad", "Slice") and shape:
+        given = [constants.get(name) for name in node.input[1:]]
+        along = [axis for axis, dim in enumerate(shape) if not dim.HasField("dim_value")]
+        if node.op_type == "Pad" and given[0] is not None and len(given[0]) == 2 * len(shape):
+            return sum(int(given[0][axis]) for axis in along), sum(int(given[0][axis + len(shape)]) for axis in along)
+        if node.op_type == "Slice" and all(value is not None for value in given):
+            starts, _, axes, *steps = (np.ravel(value) for value in given if value is not None)
+            if all(start >= 0 for start in starts) and all((step == 1).all() for step in steps):
+                return 0, sum(int(start) for start, axis in zip(starts, axes, strict=True) if axis in along)
+        raise ValueError(f"{node.op_type} moves frames by what the graph does not say")
+    return 0, 0

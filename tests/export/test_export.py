@@ -151,6 +151,30 @@ def test_graphs_without_a_bound_are_refused() -> None:
         receptive_field(graph)
 
 
+def test_frames_moved_in_time_count_and_moved_bands_do_not() -> None:
+    class Moved(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            late = torch.nn.functional.pad(latents, (3, 0), mode="replicate")[:, :, :-3]
+            lower = torch.nn.functional.pad(latents, (0, 0, 2, 0))[:, :-2]
+            return latents + late + lower
+
+    graph = export_graph(Moved(), "latents", "spectrogram", torch.zeros(2, 3, 16))
+    assert receptive_field(graph) == (3, 0)
+
+    class Early(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents[:, :, :-2] + latents[:, :, 2:]
+
+    assert receptive_field(export_graph(Early(), "latents", "spectrogram", torch.zeros(2, 3, 16))) == (0, 2)
+
+    class Last(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents + latents[:, :, -1:]
+
+    with pytest.raises(ValueError, match="Slice"):
+        receptive_field(export_graph(Last(), "latents", "spectrogram", torch.zeros(2, 3, 16)))
+
+
 def test_exit_codes(trained: Path, tmp_path: Path, run: Run) -> None:
     def failed(code: int, *words: object) -> str:
         result = run("distill-export", *words)

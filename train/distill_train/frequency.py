@@ -37,7 +37,7 @@ class FrequencyReader(nn.Module):
         self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
-        before = torch.cat([levels[:, :1], levels[:, :-1]], dim=1)
+        before = functional.pad(levels[:, None], (0, 0, 1, 0), mode="replicate")[:, 0, :-1]
         looks = self.look(torch.stack([levels, before], dim=2).flatten(0, 1))
         features = functional.relu(looks + self.offset @ self.between)
         said: Tensor = self.say(features).reshape(levels.shape)
