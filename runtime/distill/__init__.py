@@ -11,7 +11,11 @@ Names are imported when they are first used, so that a command that needs no mod
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Since 1.29 onnxruntime sends Microsoft what is run with it, unless this stands there before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .blending import Blend, ModelSlot, blend

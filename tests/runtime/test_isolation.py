@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,11 @@ def test_help_imports_neither_numpy_nor_onnxruntime() -> None:
                "print({'numpy', 'onnxruntime', 'soundfile', 'msgspec'} & set(sys.modules))")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.stdout.splitlines()[-1] == "set()", result.stdout + result.stderr
+
+
+def test_nothing_is_kept_at_home_to_be_sent_to_anybody(tiny: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("CI", "ORT_DISABLE_TELEMETRY") and not name.startswith("XDG_")}
+    program = "import sys, distill; distill.load(sys.argv[1]).generate(0.1)"
+    subprocess.run([sys.executable, "-c", program, str(tiny)], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []  # onnxruntime's telemetry would have a data base there

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from distill.spec import SpectrogramSpec
 
 Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 _FRAMES = 8  # of one sum over weights: their products stay in the first-level cache
 _ROWS = 16  # bands of one dense slice: more would skip fewer zeros, and make BLAS wake its threads for so little
@@ -51,24 +52,32 @@ class Axis:
             np.float32
         )
 
-        self._slices = _triangles(self.centres, spec.n_bins)
-        places, weights = [], []  # of the weights that are not zero, band after band
-        for bands, bins, dense in self._slices:
-            band, place = dense.T.nonzero()
-            places.append(np.stack([band + bands.start, place + bins.start]))
-            weights.append(dense.T[band, place])
-        band, place = np.concatenate(places, axis=1)
-        above_linear = band >= self.linear
-        self._bin, self._weight = place[above_linear], np.concatenate(weights)[above_linear]
-        self._first = band[above_linear].searchsorted(np.arange(self.linear, spec.n_mels))
+        self._triangles = band, place, weight = _triangles(self.centres, spec.n_bins)
+        start = int(band.searchsorted(self.linear))
+        self._bin, self._weight = place[start:], weight[start:]
+        self._first = band[start:].searchsorted(np.arange(self.linear, spec.n_mels))
 
     @cached_property
     def filterbank(self) -> Floats:
         """[n_mels, n_bins], rows sum to one: the weights of all bands."""
+        band, place, weight = self._triangles
         result = np.zeros((self.n_mels, self.n_bins), np.float32)
-        for bands, bins, dense in self._slices:
-            result[bands, bins] = dense.T
+        result[band, place] = weight
         return result
+
+    @cached_property
+    def _slices(self) -> list[tuple[slice, slice, Floats]]:
+        """The same in dense slices: bands, bins, and weights [bins, bands]."""
+        slices = []
+        for start in range(0, self.n_mels, _ROWS):
+            stop = min(start + _ROWS, self.n_mels)
+            part = slice(*self._triangles[0].searchsorted([start, stop]))
+            band, place, weight = (column[part] for column in self._triangles)
+            first = int(place.min())
+            dense = np.zeros((int(place.max()) + 1 - first, stop - start), np.float32)
+            dense[place - first, band - start] = weight
+            slices.append((slice(start, stop), slice(first, first + len(dense)), dense))
+        return slices
 
     def to_bands(self, values: Floats, out: Floats | None = None) -> Floats:
         """Weighted mean of `values` [frames, n_bins] (a power, say) under each band -> [frames, n_mels]."""
@@ -127,21 +136,16 @@ def band_centres(n_mels: int, n_bins: int) -> tuple[NDArray[np.float64], int]:
     return centres, corner
 
 
-def _triangles(centres: NDArray[np.float64], n_bins: int) -> list[tuple[slice, slice, Floats]]:
-    """Row-normalised triangles between neighbouring centres, in slices: bands, bins, and weights [bins, bands]."""
+def _triangles(centres: NDArray[np.float64], n_bins: int) -> tuple[Indices, Indices, Floats]:
+    """Row-normalised triangles between neighbouring centres: band, bin and weight of what is not zero, by band."""
     spacing = np.diff(centres)
     left = np.maximum(1.0, np.concatenate([spacing[:1], spacing]))
     right = np.maximum(1.0, np.concatenate([spacing, spacing[-1:]]))
-    slices: list[tuple[slice, slice, Floats]] = []
-    for start in range(0, len(centres), _ROWS):
-        bands = slice(start, min(start + _ROWS, len(centres)))
-        middle = centres[bands]
-        low = max(0, math.ceil(middle[0] - left[start]))
-        bins = np.arange(low, min(n_bins, math.floor(middle[-1] + right[bands.stop - 1]) + 1))
-        distance = bins[:, None] - middle
-        weights = np.maximum(0.0, 1.0 - np.where(distance <= 0, -distance / left[bands], distance / right[bands]))
-        used = weights.any(axis=1).nonzero()[0]
-        weights, first = weights[used[0] : used[-1] + 1], low + int(used[0])
-        dense: Floats = (weights / weights.sum(axis=0)).astype(np.float32)
-        slices.append((bands, slice(first, first + len(dense)), dense))
-    return slices
+    first = np.maximum(0, np.ceil(centres - left)).astype(np.int64)
+    bins = first + np.arange(2 + int((left + right).max()))[:, None]  # of each band, all that it may reach
+    distance = bins - centres
+    weights = np.maximum(0.0, 1.0 - np.where(distance <= 0, -distance / left, distance / right))
+    weights[bins >= n_bins] = 0
+    normalised = (weights / weights.sum(axis=0)).astype(np.float32)
+    band, row = normalised.T.nonzero()
+    return band, bins[row, band], normalised[row, band]

@@ -149,7 +149,7 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         rows = levels[before:]
         frame = first_seed.searchsorted(begins, side="right") - 1
         heard = rows.reshape(-1).take(place[begins]) >= rows.max(axis=1).take(frame) - _HEARD
-        begins = np.unique(frame[heard])
+        begins = np.bincount(frame[heard]).nonzero()[0]  # each once; np.unique would import numpy.ma, 5 ms
     return Decisions(frames, first_seed, place, band, table.bin.take(place), fresh, from_band, from_bin, begins)
 
 

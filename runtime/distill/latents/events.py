@@ -62,7 +62,7 @@ class Clock:
 
 
 class Struck:
-    """Corpus latents, one frame a step: at each event one of the corpus's sounds begins.
+    """Corpus latents: at each event one of the corpus's sounds begins.
 
     A sound lasts until the next event. Where its recording goes on to its next onset, or ends, before that, it is
     left to sink to the quietest moment of the corpus: nothing begins that was not asked for.
@@ -86,8 +86,14 @@ class Struck:
         self._strike()
         self._position -= self._event - LEAD  # an event before the start has been sounding for a while
 
-    def step(self) -> Array:
-        """The next latent frame, [latent_dim]."""
+    def take(self, frames: int) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]."""
+        out = np.empty((len(self._quiet), frames), np.float32)
+        for t in range(frames):
+            out[:, t] = self._step()
+        return out
+
+    def _step(self) -> Array:
         if self._frame >= self._next - LEAD:
             self._event, self._next = self._next, next(self._events)
             self._strike()

@@ -47,12 +47,14 @@ class Segments(Source):
     def draw(self, frames: int) -> Array:
         """The path and the noise, [2, latent_dim, frames]."""
         out = np.empty((2, len(self._prior.stored), frames), np.float32)
-        for t in range(frames):
+        done = 0
+        while done < frames:
             if self._frame == self._cut.length:
                 self._number, self._frame, self._near = self._number + 1, 0, None
                 self._path = self._new_path()
-            out[0, :, t] = self._path.step()
-            self._frame += 1
+            count = min(frames - done, self._cut.length - self._frame)
+            out[0, :, done:done + count] = self._path.take(count)
+            done, self._frame = done + count, self._frame + count
         out[1] = self._noise.take(frames)
         return out
 

@@ -7,6 +7,8 @@ begin with an attack (takes of ten seconds out of piano notes that last fifteen 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ _GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
 
 class Trail:
-    """Endless corpus latents, one frame a step.
+    """Endless corpus latents; `take(3)` then `take(5)` equals `take(8)`.
 
     A recording that ends is followed by the start of another: sounds begin as they did in the corpus. `jumps` times
     a second on average the way goes on from a near neighbour of where it is, if there is one as near as neighbours
@@ -45,21 +47,26 @@ class Trail:
         self._stop = prior.span(self._file)[1]
         self._left_until_jump = self._stay()
 
-    def step(self) -> Array:
-        """The next latent frame, [latent_dim]."""
-        if self._position >= self._stop:
-            self._next_file()
-        latent: Array = self._prior.at(self._position)
-        if self._from is not None:
-            done = _JOIN - self._from.shape[1] + 1
-            share = np.float32(done / (_JOIN + 1))
-            latent = (1 - share) * self._from[:, 0] + share * latent
-            self._from = self._from[:, 1:] if self._from.shape[1] > 1 else None
-        self._position += 1
-        self._left_until_jump -= 1
-        if self._left_until_jump <= 0:
-            self._try_jump()
-        return latent
+    def take(self, frames: int) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]."""
+        out = np.empty((len(self._prior.stored), frames), np.float32)
+        done = 0
+        while done < frames:
+            if self._position >= self._stop:
+                self._next_file()
+            count = frames - done  # as far as it goes straight on
+            if count > 1:
+                count = min(count, self._stop - self._position, max(1, math.ceil(min(self._left_until_jump, frames))))
+            part = out[:, done:done + count]
+            part[:] = self._prior.stored[:, self._position:self._position + count]
+            if self._from is not None:
+                self._from = _joined(self._from, part)
+            done += count
+            self._position += count
+            self._left_until_jump -= count
+            if self._left_until_jump <= 0:
+                self._try_jump()
+        return out
 
     def _next_file(self) -> None:
         self._waiting = self._waiting or self._round()
@@ -92,6 +99,15 @@ class Trail:
 
     def _stay(self) -> float:
         return float(self._rng.exponential(self._mean_stay)) if self._mean_stay < np.inf else np.inf
+
+
+def _joined(old: Array, new: Array) -> Array | None:
+    """Fade from what is left of the old recording, [latent_dim, any], into `new`; returns what is left then, if any."""
+    left, count = old.shape[1], min(old.shape[1], new.shape[1])
+    first = _JOIN + 1 - left
+    share = (np.arange(first, first + count) / (_JOIN + 1)).astype(np.float32)
+    new[:, :count] = (1 - share) * old[:, :count] + share * new[:, :count]
+    return old[:, count:] if count < left else None
 
 
 def beginning(prior: Prior, rate_hz: float, seed: int) -> int:

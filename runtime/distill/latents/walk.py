@@ -29,10 +29,10 @@ WANDER_SECONDS = 0.35  # from knot to knot of the noise
 
 
 class Path(Protocol):
-    """Endless latents, one frame a step."""
+    """Endless latents; `take(3)` then `take(5)` equals `take(8)`."""
 
-    def step(self) -> Array:
-        """The next latent frame, [latent_dim]."""
+    def take(self, frames: int) -> Array:
+        """The next `frames` latent frames, [latent_dim, frames]."""
 
 
 class Walk(Source):
@@ -64,8 +64,7 @@ class Walk(Source):
     def draw(self, frames: int) -> Array:
         """The path and the noise, [2, latent_dim, frames]."""
         out = np.empty((2, self._dim, frames), np.float32)
-        for t in range(frames):
-            out[0, :, t] = self._path.step()
+        out[0] = self._path.take(frames)
         out[1] = self._noise.take(frames)
         return out
 
