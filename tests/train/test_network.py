@@ -13,10 +13,17 @@ from torch import nn
 from distill.dsp import analyze
 from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
-from distill_train.config import SIZES, NetworkConfig, affordable_latents, network_config, receptive_field
+from distill_train.config import (
+    SIZES,
+    NetworkConfig,
+    affordable_latents,
+    decoder_mmac_per_second,
+    network_config,
+    receptive_field,
+)
 from distill_train.frequency import FrequencyReader, learn
 from distill_train.loss import loudness_gate
-from distill_train.network import Decoder, Encoder, cosines, decoder_mmac_per_second
+from distill_train.network import Decoder, Encoder, cosines
 from distill_train.pca import (
     FIRST_LOGVAR_RANGE,
     NOISE,

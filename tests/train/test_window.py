@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from distill.spec import SpectrogramSpec
 from distill_train import window
-from distill_train.config import frames_per_latent, network_config
+from distill_train.config import decoder_mmac_per_second, frames_per_latent, network_config
 from distill_train.corpus import Recording, scan
-from distill_train.network import decoder_mmac_per_second
 from distill_train.options import Options
 from distill_train.plan import wished_spec
 from distill_train.prepare import prepare
@@ -87,7 +86,7 @@ def test_bands_go_by_the_kind_of_sound() -> None:
     kinds = {choice.what: wished_spec(options, choice) for choice in map(
         WindowChoice, (1.0, 1.5, 1.0), (0.3, 0.9, 0.9))}
     assert {what: (spec.n_fft, spec.n_mels) for what, spec in kinds.items()} == {
-        "strokes": (1024, 384), "partials": (2048, 384), "steady sounds": (2048, 640)}
+        "strokes": (1024, 512), "partials": (2048, 384), "steady sounds": (2048, 640)}
     for spec in kinds.values():
         assert decoder_mmac_per_second(network_config("base", spec), spec.frame_rate_hz) < 65
 
@@ -119,7 +118,7 @@ def test_training_takes_the_window_of_the_corpus_and_says_so(
     for path in (tmp_path / "corpus").glob("note*"):
         path.unlink()
     chosen = prepared("a", n_fft=None, n_mels=None)
-    assert (chosen.n_fft, chosen.hop_length, chosen.n_mels) == (1024, 256, 384)
+    assert (chosen.n_fft, chosen.hop_length, chosen.n_mels) == (1024, 256, 512)
     assert "window: 1024 samples" in capsys.readouterr().err
     told = prepared("b", n_fft=2048, n_mels=None)
     assert (told.n_fft, told.hop_length, told.n_mels) == (2048, 512, 384)

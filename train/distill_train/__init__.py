@@ -16,7 +16,7 @@ _HOMES = {
     "NetworkConfig": "config",
     "Recipe": "config",
     "Statistics": "statistics",
-    "decoder_mmac_per_second": "network",
+    "decoder_mmac_per_second": "config",
     "load_checkpoint": "checkpoint",
     "original_spectrograms": "spectrograms",
     "receptive_field": "config",

@@ -14,7 +14,7 @@ from distill.cli import door
 from distill.errors import InvalidValue, MissingExtra
 from distill.spec import SpectrogramSpec
 
-from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, DEFAULT_SIZE, STEADY_N_MELS, Options
+from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, DEFAULT_SIZE, STEADY_N_MELS, STROKES_N_MELS, Options
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False,
@@ -47,7 +47,7 @@ def train(
     hop_length: Annotated[int | None, Flag(help="Samples between frames. [default: n_fft / 4]")] = None,
     n_mels: Annotated[
         int | None, Flag(help=f"Frequency bands; more are finer and slower. [default: {DEFAULT_N_MELS}, "
-                            f"or {STEADY_N_MELS} for steady sounds]")
+                            f"{STROKES_N_MELS} for strokes, {STEADY_N_MELS} for steady sounds]")
     ] = None,
     floor_db: Annotated[float | None, Flag(help="Level taken for silence, dB. [default: from the corpus]")] = None,
     size: Annotated[str | None, Flag(help=f"small, base or large. [default: {DEFAULT_SIZE}]")] = None,

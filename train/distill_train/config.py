@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from distill.errors import InvalidValue
@@ -58,7 +58,9 @@ def check_size(size: str) -> None:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
 
 
-LATENTS_PER_FRAME = 256  # numbers for each spectrogram frame, at most
+MOST_MMAC = {"small": 50, "base": 65}  # of the decoder, million multiply-accumulates for a second of sound
+_WIDTH_STEP = 16
+LATENTS_PER_FRAME = 384  # numbers for each spectrogram frame, at most
 STORED_NUMBERS = 24_000_000  # of the corpus as latents, which every bundle has: 48 MB of file, twice that in memory
 FEWEST_PER_FRAME = 64  # however long the corpus
 LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
@@ -72,15 +74,28 @@ def frames_per_latent(frame_rate_hz: float) -> int:
 def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
     """The network for a `--size` name and the spectrograms that it is to learn, with as many latents as it may have.
 
-    How many there are, and of which parts, is for the corpus to say: `pca.Components.fit`.
+    How many there are, and of which parts, is for the corpus to say: `pca.Components.fit`. Where there are many, the
+    blocks between are narrower, so that the decoder keeps to MOST_MMAC: what components leave out is heard more.
     """
     check_size(size)
     width, blocks = SIZES[size]
     per_latent = frames_per_latent(spec.frame_rate_hz)
-    return NetworkConfig(
-        n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks,
-        parts=(min(LATENTS_PER_FRAME, spec.n_mels),) * per_latent,
-    )
+    parts = (min(LATENTS_PER_FRAME, spec.n_mels),) * per_latent
+    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks, parts=parts)
+    if size in MOST_MMAC:
+        while decoder_mmac_per_second(network, spec.frame_rate_hz) > MOST_MMAC[size] and network.width > _WIDTH_STEP:
+            network = replace(network, width=network.width - _WIDTH_STEP)
+    return network
+
+
+def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> float:
+    """Millions of multiply-accumulates that decoding one second of audio costs (biases and activations left out)."""
+    width, frames = config.width, config.frames_per_latent
+    block = width * config.kernel_size + 2 * config.expansion * width * width
+    blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
+    direct = config.latent_dim * config.n_mels + frames * config.patch_size
+    reading = frames * config.n_mels * LOOKS * (2 * (2 * REACH + 1) + 1)  # to look at two frames, to say
+    return (blocks + direct + reading) * frame_rate_hz / frames / 1e6
 
 
 def affordable_latents(per_latent: int, latent_frames: int) -> int:
@@ -110,7 +125,8 @@ class Recipe:
     crop_margin: int = 48  # frames beyond either end where a crop may be drawn, then pulled back in: 24 latent frames
     pitches: tuple[str, ...] = ("original",)  # copies to train on, keys of audio.PITCH_RATIOS; originals come first
     learning_rate: float = 2e-3  # the peak of the cosine
-    linear_rate: float = 0.05  # times the learning rate: for what was fitted before the first step
+    linear_rate: float = 0.05  # times the learning rate: for the principal components
+    reader_rate: float = 6.0  # times the learning rate: for what reads frequencies off levels
     warmup_steps: int = 50  # steps from zero to the peak
     weight_decay: float = 1e-2  # on the matrices that were not fitted before the first step
     clip_norm: float = 1.0  # of the gradient
@@ -119,7 +135,6 @@ class Recipe:
     kl_weight: float = 1e-5  # beta
     kl_warmup_steps: int = 200  # steps over which beta rises from zero
     loud_weight: float = 0.3  # of the levels of loud bands, which count once more
-    frequency_weight: float = 0.1  # of channel 1 in the loss
     level_jitter_db: float = 3.0  # crops are made louder or softer by up to this much
     precision: str = "fp32"  # "fp32" | "bf16" autocast
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import KNOTS, LOOKS, REACH
-from .loss import loudness_gate
+from .loss import frequency_loss
 
 _STEPS, _FRAMES, _RATE = 200, 128, 1e-2  # of `learn`
 
@@ -57,9 +57,7 @@ def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generat
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
         batch = patches[torch.randint(len(patches), (batch_size,), generator=generator)]
-        read, known = reader(batch[:, :, 0])[:, 1:], batch[:, 1:].flatten(0, 1)  # nothing is before the first
-        gate = loudness_gate(known[:, 0], level_std_db)
-        loss = (gate * (read.flatten(0, 1) - known[:, 1]).abs()).sum() / gate.sum()
+        loss = frequency_loss(reader(batch[:, :, 0])[:, 1:], batch[:, 1:], level_std_db)  # nothing is before the first
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

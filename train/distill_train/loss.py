@@ -1,4 +1,4 @@
-"""What training minimises: distance of the levels, counted twice where it is loud, + some distance of the frequencies
+"""What training minimises: distance of the levels, counted twice where it is loud, + distance of the frequencies
 + a little KL divergence.
 """
 
@@ -32,26 +32,44 @@ def sample_latents(mean: Tensor, logvar: Tensor, noise: Tensor) -> tuple[Tensor,
 
 def loudness_gate(level: Tensor, level_std_db: float) -> Tensor:
     """The fourth root of the power over the loudest of each item; level: [B, ...], normalised."""
-    below = level - level.amax(tuple(range(1, level.ndim)), keepdim=True)
-    return (below * (level_std_db * math.log(10) / _GATE_DB)).exp()
+    return _fourth_root(level - level.amax(tuple(range(1, level.ndim)), keepdim=True), level_std_db)
 
 
 def vae_loss(
-    output: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, *,
-    level_std_db: float, loud_weight: float, frequency_weight: float, kl_weight: float,
+    levels: Tensor, read: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, *,
+    level_std_db: float, loud_weight: float, kl_weight: float,
 ) -> Loss:
-    """Loss of a batch: spectrograms [B, 2, n_mels, frames] and posteriors [B, latent_dim, latent_frames].
+    """Loss of a batch: spectrograms [B, frames, 2, n_mels] and posteriors [B, latent_dim, latent_frames].
 
-    The frequency of a band with no energy is noise, so its error is weighted by the fourth root of the target's
-    power, relative to the loudest band of the crop. The level counts in all bands alike, and once more with that
-    weight: the few bands that hold the partials are what is heard, and are lost in the mean over all.
+    levels: what the decoder made of latents; read: the frequencies read off the target's own levels; each
+    [B, frames, n_mels]. The level counts in all bands alike, and once more by the fourth root of the target's power,
+    relative to the loudest band of the crop: the few bands that hold the partials are what is heard, and are lost in
+    the mean over all. For the frequencies see `frequency_loss`; only what reads them learns from their error.
     """
-    distance = (output[:, 0] - target[:, 0]).abs()
+    distance = (levels - target[:, :, 0]).abs()
     level = distance.mean()
     with torch.no_grad():
-        gate = loudness_gate(target[:, 0], level_std_db)
+        gate = loudness_gate(target[:, :, 0], level_std_db)
     loud_level = (gate * distance).sum() / gate.sum()
-    frequency = (gate * (output[:, 1] - target[:, 1]).abs()).sum() / gate.sum()
+    frequency = frequency_loss(read, target, level_std_db)
     divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
-    total = level + loud_weight * loud_level + frequency_weight * frequency + kl_weight * divergence
+    total = level + loud_weight * loud_level + frequency + kl_weight * divergence
     return Loss(total, level.detach(), loud_level.detach(), frequency.detach(), divergence.detach())
+
+
+def frequency_loss(read: Tensor, target: Tensor, level_std_db: float) -> Tensor:
+    """Distance of frequencies [..., n_mels] from those of spectrogram frames [..., 2, n_mels]: a scalar.
+
+    The frequency of a band with no energy is noise, so it counts by the fourth root of the band's power, relative to
+    the loudest of its frame: in the tail of a stroke as much as in the stroke. Frames that are almost silent beside the
+    loudest of all do not: silence would count as much as all its bands together.
+    """
+    levels, frequencies = target.flatten(0, -3).unbind(1)
+    loudest = levels.amax(1, keepdim=True)
+    gate = _fourth_root(levels - loudest.clamp_min(loudest.amax() - _GATE_DB / level_std_db), level_std_db)
+    return (gate * (read.flatten(0, -2) - frequencies).abs()).sum() / gate.sum()
+
+
+def _fourth_root(level: Tensor, level_std_db: float) -> Tensor:
+    """Of the power that a normalised level stands for."""
+    return (level * (level_std_db * math.log(10) / _GATE_DB)).exp()

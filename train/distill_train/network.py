@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from .config import LOOKS, REACH, NetworkConfig, ReceptiveField, receptive_field
+from .config import NetworkConfig, ReceptiveField, receptive_field
 from .frequency import FrequencyReader
 
 
@@ -141,22 +141,17 @@ class Decoder(nn.Module):
         left, right = receptive_field(self.config)
         return ReceptiveField(left + 1, right)  # its first spectrogram frame is read with the one before
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def levels(self, latents: Tensor) -> Tensor:
+        """Channel 0 alone, [B, frames, n_mels]."""
         latents = latents.transpose(1, 2)
         features = self.expand(latents)
         added = self.patch(self.blocks(features) - features)
         direct = self.direct(torch.split(latents, list(self.config.parts), dim=2))
         parts = torch.stack(direct, dim=2) + added.reshape(*added.shape[:2], -1, self.config.n_mels)
         # [B, latent_frames, parts, bands] -> [B, latent_frames, frames_per_latent, bands] -> [B, frames, bands]
-        levels = (self.cosines.T @ parts).flatten(1, 2)
+        levels: Tensor = (self.cosines.T @ parts).flatten(1, 2)
+        return levels
+
+    def forward(self, latents: Tensor) -> Tensor:
+        levels = self.levels(latents)
         return torch.stack([levels, self.frequency(levels)], dim=1).transpose(2, 3)
-
-
-def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> float:
-    """Millions of multiply-accumulates that decoding one second of audio costs (biases and activations left out)."""
-    width, frames = config.width, config.frames_per_latent
-    block = width * config.kernel_size + 2 * config.expansion * width * width
-    blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
-    direct = config.latent_dim * config.n_mels + frames * config.patch_size
-    reading = frames * config.n_mels * LOOKS * (2 * (2 * REACH + 1) + 1)  # to look at two frames, to say
-    return (blocks + direct + reading) * frame_rate_hz / frames / 1e6

@@ -14,11 +14,19 @@ from .config import Recipe, frames_per_latent
 from .corpus import Corpus, Recording
 from .floor import DEPTH_DB, choose_floor_db, peak_band_level_db
 from .manifest import CorpusFile
-from .options import DEFAULT_MINUTES, DEFAULT_N_MELS, DEFAULT_SEED, MOST_BANDS, STEADY_N_MELS, Options
+from .options import (
+    DEFAULT_MINUTES,
+    DEFAULT_N_MELS,
+    DEFAULT_SEED,
+    MOST_BANDS,
+    STEADY_N_MELS,
+    STROKES_N_MELS,
+    Options,
+)
 from .schedule import Budget
 from .spectrograms import CachedSpectrogram
 from .split import held_out
-from .window import WindowChoice
+from .window import Kind, WindowChoice
 
 # Copies at other pitches teach a small corpus the notes between its notes. A large one has them already, and its
 # copies would take minutes to analyse and gigabytes to keep: (hours of corpus up to here, copies).
@@ -28,6 +36,11 @@ _COPIES: dict[int, tuple[str, ...]] = {
     2: ("down-0.75", "up-0.75"),
     4: ("down-0.75", "up-0.75", "down-1.5", "up-1.5"),
     12: tuple(pitch for pitch in PITCH_RATIOS if pitch != ORIGINAL),
+}
+
+
+_BANDS: dict[Kind, int] = {
+    "strokes": STROKES_N_MELS, "partials": DEFAULT_N_MELS, "steady sounds": STEADY_N_MELS,
 }
 
 
@@ -45,7 +58,7 @@ def wished_spec(options: Options, choice: WindowChoice | None = None) -> Spectro
     if "n_mels" not in chosen:
         spec = SpectrogramSpec(**{**chosen, "n_mels": 16})
         affordable = MOST_BANDS // frames_per_latent(spec.frame_rate_hz)
-        wanted = STEADY_N_MELS if choice is not None and choice.what == "steady sounds" else DEFAULT_N_MELS
+        wanted = DEFAULT_N_MELS if choice is None else _BANDS[choice.what]
         chosen["n_mels"] = max(16, min(wanted, affordable, spec.n_bins))
     return SpectrogramSpec(**chosen)
 

@@ -60,7 +60,9 @@ class Trainer:
         self.decoder.to(device)
         self.ema_encoder = copy.deepcopy(self.encoder).eval().requires_grad_(False)
         self.ema_decoder = copy.deepcopy(self.decoder).eval().requires_grad_(False)
-        self._parameters = [*self.encoder.parameters(), *self.decoder.parameters()]
+        self._reader = [*self.decoder.frequency.parameters()]
+        reader = {id(p) for p in self._reader}
+        self._autoencoder = [p for p in (*self.encoder.parameters(), *self.decoder.parameters()) if id(p) not in reader]
         self._average = MovingAverage(self._live(), self._averaged(), recipe.ema_decay, recipe.ema_every)
         self.optimizer = torch.optim.AdamW(
             self._groups(), lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
@@ -71,18 +73,18 @@ class Trainer:
 
         AdamW moves every weight by about the learning rate, however small its gradient. The blocks and the layers about
         them begin by adding nothing and may go fast; at the same rate the direct layers, whose many small weights are
-        the principal components, and what reads the frequencies off, which was fitted too, would be shaken apart within
-        some steps and have to be learnt again.
+        the principal components, would be shaken apart within some steps and have to be learnt again. What reads the
+        frequencies off is small and learns on its own.
         """
         recipe = self.recipe
-        fitted = [*self.encoder.direct.parameters(), *self.decoder.direct.parameters(),
-                  *self.decoder.frequency.parameters()]
+        fitted = [*self.encoder.direct.parameters(), *self.decoder.direct.parameters()]
         known = {id(p) for p in fitted}
-        others = [p for p in self._parameters if id(p) not in known]
+        others = [p for p in self._autoencoder if id(p) not in known]
         return [
             {"params": [p for p in others if p.ndim > 1], "rate": 1.0, "weight_decay": recipe.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "rate": 1.0, "weight_decay": 0.0},
             {"params": fitted, "rate": recipe.linear_rate, "weight_decay": 0.0},
+            {"params": self._reader, "rate": recipe.reader_rate, "weight_decay": 0.0},
         ]
 
     def average_is_current(self) -> None:
@@ -109,17 +111,20 @@ class Trainer:
             mean, logvar = mean.float(), logvar.float()
             noise = torch.randn(mean.shape, generator=self.generator).to(self.device)
             latents, logvar = sample_latents(mean, logvar, noise)
-            output = self.decoder(latents).float()
+            levels = self.decoder.levels(latents).float()
+            frames = target.permute(0, 3, 1, 2)
+            read = self.decoder.frequency(frames[:, :, 0]).float()
         loss = vae_loss(
-            output, target, mean, logvar, level_std_db=level_std_db, loud_weight=recipe.loud_weight,
-            frequency_weight=recipe.frequency_weight, kl_weight=kl_weight(recipe, self.steps),
+            levels, read, frames, mean, logvar, level_std_db=level_std_db, loud_weight=recipe.loud_weight,
+            kl_weight=kl_weight(recipe, self.steps),
         )
         total = float(loss.total.detach())
         if not math.isfinite(total):
             raise NumericError(f"the loss became {total} at step {self.steps + 1}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
+        for weights in (self._autoencoder, self._reader):  # neither's gradient depends on the other
+            nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
         self.optimizer.step()
         self.steps += 1
         self._average.update(self.steps)
@@ -128,6 +133,14 @@ class Trainer:
     def average(self) -> dict[str, Tensor]:
         """A copy of the averaged weights, on the CPU."""
         return dict(_on_cpu(self._averaged()))
+
+    def reader(self) -> dict[str, Tensor]:
+        """Those of the averaged weights that read frequencies off levels, on the CPU.
+
+        They learn from the recordings' own levels, whatever the other weights make of them; so the latest are the best,
+        also beside earlier ones.
+        """
+        return dict(_on_cpu({name: w for name, w in self._averaged().items() if name.startswith("decoder.frequency.")}))
 
     def state(self) -> TrainerState:
         """A copy of everything the next step depends on."""
