@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a Python that has acids-rave and torch [default: one made in build/quality]")
     add("--threads", type=_count, default=2,
         help="CPU threads of our training; others get its minutes as many times, of processor time [default: 2]")
+    add("--size", default="base", help="--size of our training [default: base]")
     add("--docs", type=Path, default=ROOT / "build" / "quality", help="folder for quality.md and its pictures")
     add("--readme", type=Path, help="put the short table between its quality markers")
     add("--results", type=Path, metavar="FILE", help="where figures are kept [default: quality.json beside the page]")

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 import distill
 from distill.errors import InvalidValue
 from distill_train.checkpoint import Checkpoint, load_checkpoint
+from distill_train.config import SIZES, decoder_mmac_per_second, network_config
+from distill_train.options import DEFAULT_SIZE
 from distill_train.schedule import Budget
 
 from .division import SEED, Division
@@ -64,9 +66,8 @@ class Trip:
 class Bundle:
     """A bundle, as anyone would use it: encode, then synthesize."""
 
-    name = MODEL
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = MODEL) -> None:
+        self.name = name
         self.model = distill.load(path, device="cpu")
         self.numbers_per_second = self.model.latent_dim * self.model.sidecar.latent.rate_hz
 
@@ -96,17 +97,30 @@ class Trained:
     def budget(self) -> Budget:
         return self.checkpoint.budget
 
+    @property
+    def name(self) -> str:
+        """Of the system: with its `--size` where it has the shape of one that is not the default."""
+        network, spec = self.checkpoint.network, self.checkpoint.spec
+        for size in SIZES:
+            shape = network_config(size, spec)
+            if size != DEFAULT_SIZE and (shape.width, shape.blocks) == (network.width, network.blocks):
+                return f"{MODEL}, {size}"
+        return MODEL
+
     def systems(self) -> list[System]:
         """The bundle, and the round trip of its own spectrograms, floor included."""
-        bundle = Bundle(self.bundle)
+        bundle = Bundle(self.bundle, self.name)
         return [Trip(Ours("balanced", spec=bundle.model.spec), NO_MODEL), bundle]
 
     def training(self, category: str) -> Training:
         """What the page says about it."""
         ck, size = self.checkpoint, (self.bundle / "decoder.onnx").stat().st_size / 1e6
-        return Training(category, label(self.budget), MODEL, ck.steps, ck.elapsed_seconds, "wall", self.threads,
-                        f"{ck.spec.n_mels} bands, n_fft {ck.spec.n_fft}, {ck.network.latent_dim} latent dimensions, "
-                        f"a decoder of {size:.1f} MB")
+        seen = ck.steps * ck.recipe.batch_size * ck.recipe.crop_frames / ck.spec.frame_rate_hz
+        cost = decoder_mmac_per_second(ck.network, ck.spec.frame_rate_hz)
+        return Training(category, label(self.budget), self.name, ck.steps, ck.elapsed_seconds, "wall", self.threads,
+                        f"{ck.spec.n_mels} bands, n_fft {ck.spec.n_fft}, {ck.network.latent_dim} latent dimensions; "
+                        f"a decoder of {size:.1f} MB, {cost:.0f} million multiply-accumulates a second; "
+                        f"{seen / ck.elapsed_seconds:.0f} s of audio seen a second")
 
 
 def parse_budget(word: str) -> Budget:
@@ -125,13 +139,13 @@ def label(budget: Budget) -> str:
     return f"{amount:g} {unit}{'' if amount == 1 else 's'}"
 
 
-def train_and_export(division: Division, budget: Budget, work: Path, threads: int) -> Trained:
+def train_and_export(division: Division, budget: Budget, work: Path, threads: int, size: str) -> Trained:
     """Train with `distill-train`, export with `distill-export`, each as a user would call it."""
-    place = work / division.category / label(budget).replace(" ", "-")
+    place = work / division.category / f"{label(budget)} {size}".replace(" ", "-")
     run, bundle = place / "run", place / "bundle"
     limit = ("--steps", budget.steps) if budget.steps is not None else ("--minutes", (budget.seconds or 0) / 60)
     _command("distill-train", division.corpus(place), "-o", run, *limit, "--seed", SEED, "--threads", threads,
-             "--device", "cpu", "--force")
+             "--size", size, "--device", "cpu", "--force")
     _command("distill-export", run, "-o", bundle, "--name", division.category, "--force")
     return Trained(load_checkpoint(run), bundle, threads)
 

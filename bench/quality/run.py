@@ -123,7 +123,7 @@ def _models(categories: Categories, about: Mapping[str, str], budgets: Sequence[
             trained = existing
             if trained is None and not options.peers_only:
                 tell(f"models: {name}, {label(budget)}: training ours")
-                trained = train_and_export(division, budget, WORK, options.threads)
+                trained = train_and_export(division, budget, WORK, options.threads, options.size)
             if trained is not None:
                 measure(name, budget, cases, trained.systems(), [trained.training(name)])
             for systems, trainings in train_peers(division, budget, [case for _, case in cases], options, WORK, tell):

@@ -21,9 +21,10 @@ from bench.quality.recordings import SAMPLE_RATE, load, parse_categories
 from bench.quality.results import MODEL, NO_MODEL, Results, Row, Training, category_means, means
 from bench.quality.schemes import Ours
 from distill.errors import FileError, InvalidValue, NotFound
+from distill.spec import SpectrogramSpec
 from distill_train import cli
 from distill_train.checkpoint import load_checkpoint
-from distill_train.config import NetworkConfig, Recipe
+from distill_train.config import NetworkConfig, Recipe, network_config
 from distill_train.schedule import Budget
 
 SMALL = Recipe(batch_size=2, crop_frames=16, crop_margin=4, pitches=("original", "up-1"))
@@ -200,9 +201,14 @@ def test_ours_is_trained_and_exported_as_a_user_would(tmp_path: Path, monkeypatc
     monkeypatch.setattr(models, "_command", lambda *words: calls.append([str(word) for word in words]))
     monkeypatch.setattr(models, "load_checkpoint", lambda run: run)
     division = Division("a", (DEMO,), (), (), 1)
-    trained = models.train_and_export(division, parse_budget("minutes=10"), tmp_path, 2)
-    assert calls[0][:2] == ["distill-train", str(DEMO)] and trained.bundle == tmp_path / "a" / "10-minutes" / "bundle"
-    assert " ".join(calls[0][4:]) == "--minutes 10.0 --seed 1 --threads 2 --device cpu --force"
+    trained = models.train_and_export(division, parse_budget("minutes=10"), tmp_path, 2, "large")
+    assert calls[0][:2] == ["distill-train", str(DEMO)]
+    assert trained.bundle == tmp_path / "a" / "10-minutes-large" / "bundle"
+    spec = SpectrogramSpec()
+    for size, name in (("base", MODEL), ("large", f"{MODEL}, large")):
+        checkpoint = SimpleNamespace(network=network_config(size, spec), spec=spec)
+        assert models.Trained(checkpoint, tmp_path, 2).name == name  # type: ignore[arg-type]
+    assert " ".join(calls[0][4:]) == "--minutes 10.0 --seed 1 --threads 2 --size large --device cpu --force"
     assert calls[1][:4] == ["distill-export", calls[0][3], "-o", str(trained.bundle)]
 
 
@@ -225,7 +231,7 @@ def test_each_run_leaves_alone_what_it_did_not_measure(tmp_path: Path, monkeypat
     assert any(file.held_out for file in checkpoint.corpus) and division.pitches == checkpoint.recipe.pitches
 
     monkeypatch.setattr("bench.quality.run.train_and_export",
-                        lambda division, budget, work, threads: models.Trained(checkpoint, tiny, threads))
+                        lambda division, budget, work, threads, size: models.Trained(checkpoint, tiny, threads))
     words = [f"a={corpus}", "--skip-round-trip", "--no-pitch", "--files", "1", "--seconds", "0.3", "--docs", str(docs)]
 
     def figures() -> dict[str, list[Any]]:
