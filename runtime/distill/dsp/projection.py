@@ -24,6 +24,8 @@ from .stft import HopAdder, Window, window
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
+# Of a projection: what nearly vanished in it has a phase that the last bit decides, and the sign of bin 0 at that.
+MOST = np.float32(100)
 _TINY = np.float32(1e-26)  # power; keeps 0 / 0 away
 _TINY_AMPLITUDE = np.sqrt(_TINY)
 _BLOCK = 32  # frames
@@ -65,6 +67,7 @@ class Projection:
         result = transform(hops, self._window, np.empty((m, self._spec.n_fft), np.float32))
         gain = _amplitude(result)
         np.divide(target, gain, out=gain)
+        np.minimum(gain, MOST, out=gain)
         result *= gain
         return result, target
 
@@ -126,5 +129,6 @@ def refine(spectrum: Spectrum, magnitude: Floats, levels: Floats, spec: Spectrog
                 gain = wanted
             else:
                 np.divide(magnitude[i : i + m], gain, out=gain)
+                np.minimum(gain, MOST, out=gain)
             block *= gain
     return spectrum

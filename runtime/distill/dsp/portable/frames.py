@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distill.dsp.projection import _FREE_EVERY, _FREE_FROM, _MAX_GAIN, _MOMENTUM, _TINY
+from distill.dsp.projection import _FREE_EVERY, _FREE_FROM, _MAX_GAIN, _MOMENTUM, _TINY, MOST
 from distill.dsp.stft import window
 
 from .tables import Tables
@@ -82,7 +82,8 @@ class Projection:
         if m == 0:
             return xp.zeros((0, t.spec.n_bins), dtype=xp.complex64), target
         result = transform(hops, m, t)
-        return result * xp.astype(target / amplitude(result, xp), xp.complex64), target
+        gain = xp.clip(target / amplitude(result, xp), 0.0, float(MOST))
+        return result * xp.astype(gain, xp.complex64), target
 
 
 def refine(spectrum: Array, magnitude: Array, levels: Array, tables: Tables, iterations: int) -> Array:
@@ -104,7 +105,7 @@ def refine(spectrum: Array, magnitude: Array, levels: Array, tables: Tables, ite
             gain = tables.to_bins(xp.clip(error, 0.0, float(_MAX_GAIN)))
             magnitude = gain * size
         else:
-            gain = magnitude / size
+            gain = xp.clip(magnitude / size, 0.0, float(MOST))
         spectrum = spectrum * xp.astype(gain, xp.complex64)
     return spectrum
 
