@@ -13,7 +13,7 @@ SPEC = SpectrogramSpec(n_fft=128, hop_length=32, n_mels=16)
 
 
 def projected(offset: float) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    """Frames whose bin 0 alternates, so that next to nothing of it is left in a real sound, and `offset` added there."""
+    """Frames whose bin 0 alternates, so that nearly nothing of it is left in a real sound, and `offset` added."""
     alternating = np.where(np.arange(24) % 2, -1.0, 1.0)
     spectrum = np.zeros((24, SPEC.n_bins), np.complex64)
     spectrum[:, 0] = alternating + offset

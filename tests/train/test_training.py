@@ -283,9 +283,9 @@ def test_schedule() -> None:
             Budget(**wrong)  # type: ignore[arg-type]
 
 
-def test_frequency_and_loud_level_count_where_there_is_energy() -> None:
+def test_loud_levels_count_more() -> None:
     target = torch.zeros(1, 8, 2, 4)
-    target[:, :, 0, 1:] = -4.0  # 80 dB under the first band
+    target[:, :, 0, [0, 2, 3]] = -4.0  # 80 dB under the second band
     latents = torch.zeros(1, 3, 4)
 
     def losses(channel: int, band: int) -> Loss:
@@ -296,27 +296,30 @@ def test_frequency_and_loud_level_count_where_there_is_energy() -> None:
             kl_weight=1.0,
         )
 
-    first, second = losses(1, 0), losses(1, 1)
-    assert first.frequency > 90 * second.frequency and first.level == first.loud_level == first.divergence == 0
-    assert float(first.total) == pytest.approx(float(first.frequency))
-    first, second = losses(0, 0), losses(0, 1)
+    first, second = losses(0, 1), losses(0, 2)
     assert first.loud_level > 90 * second.loud_level and first.level == second.level == 0.25
     assert float(first.total) == pytest.approx(0.25 + 0.3 * float(first.loud_level))
+    frequency = losses(1, 1)
+    assert frequency.level == frequency.loud_level == frequency.divergence == 0
+    assert float(frequency.total) == float(frequency.frequency) == 1
 
 
-def test_frequencies_of_silence_do_not_count_and_those_of_tails_do() -> None:
-    frames = torch.zeros(3, 2, 4)
-    frames[0, 0, 0] = 4.0  # a stroke in one band, 20 dB each; its tail 40 dB below; silence in all bands
-    frames[1, 0, 0] = 2.0
-    frames[:, 0, 1:] = -4.0
-    frames[2, 0] = -4.0
+def test_frequencies_count_at_peaks_in_tails_and_not_in_silence() -> None:
+    frames = torch.zeros(3, 2, 8)
+    frames[:, 0] = -4.0
+    frames[0, 0, 1:4] = torch.tensor([3.0, 4.0, 3.5])  # a stroke, 20 dB each, and its skirts
+    frames[0, 0, 6] = 0.0  # 80 dB under it
+    frames[1, 0, 2] = 2.0  # its tail 40 dB below
+    frames[2, 0, 2] = -3.9  # next to silence
 
-    def error(frame: int) -> float:
+    def error(frame: int, band: int) -> float:
         read = frames[:, 1].clone()
-        read[frame, 0] += 1.0
+        read[frame, band] += 1.0
         return float(frequency_loss(read, frames, 20.0))
 
-    assert error(0) == error(1) > 0.3 > 0.02 > error(2)
+    assert error(0, 2) == pytest.approx(error(1, 2)) and error(0, 2) > 0.4 > 0.02 > error(2, 2) > 0
+    assert error(0, 1) == error(0, 3) == error(1, 3) == 0 and 0 < error(0, 6) < 0.02 * error(0, 2)
+    assert float(frequency_loss(torch.ones(3, 8), torch.zeros(3, 2, 8), 20.0)) == 0  # no peaks at all
 
 
 def test_frequencies_teach_only_what_reads_them() -> None:

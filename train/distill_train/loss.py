@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 LOGVAR_RANGE = (-10.0, 4.0)  # of the posterior; beyond it exp() only makes trouble
 _GATE_DB = 40.0  # a band 40 dB under the loudest one of its crop counts a tenth where loud bands count
@@ -60,14 +61,18 @@ def vae_loss(
 def frequency_loss(read: Tensor, target: Tensor, level_std_db: float) -> Tensor:
     """Distance of frequencies [..., n_mels] from those of spectrogram frames [..., 2, n_mels]: a scalar.
 
-    The frequency of a band with no energy is noise, so it counts by the fourth root of the band's power, relative to
-    the loudest of its frame: in the tail of a stroke as much as in the stroke. Frames that are almost silent beside the
-    loudest of all do not: silence would count as much as all its bands together.
+    Only peaks count, bands louder than their neighbours: synthesis takes the phase of all others from them. What is
+    learnt of skirts is learnt at the cost of peaks. A peak counts by the fourth root of its power, relative to the
+    loudest band of its frame: in the tail of a stroke as much as in the stroke. Frames that are almost silent beside
+    the loudest of all do not.
     """
     levels, frequencies = target.flatten(0, -3).unbind(1)
     loudest = levels.amax(1, keepdim=True)
     gate = _fourth_root(levels - loudest.clamp_min(loudest.amax() - _GATE_DB / level_std_db), level_std_db)
-    return (gate * (read.flatten(0, -2) - frequencies).abs()).sum() / gate.sum()
+    rising = levels[:, 1:] > levels[:, :-1]
+    peaks = functional.pad(gate[:, 1:-1] * (rising[:, :-1] & ~rising[:, 1:]), (1, 1))
+    distance = (read.flatten(0, -2) - frequencies).abs()
+    return (peaks * distance).sum() / peaks.sum().clamp_min(1e-6)
 
 
 def _fourth_root(level: Tensor, level_std_db: float) -> Tensor:
