@@ -112,8 +112,8 @@ class Trainer:
             noise = torch.randn(mean.shape, generator=self.generator).to(self.device)
             latents, logvar = sample_latents(mean, logvar, noise)
             levels = self.decoder.levels(latents).float()
-            frames = target.permute(0, 3, 1, 2)
-            read = self.decoder.frequency(frames[:, :, 0]).float()
+        frames = target.permute(0, 3, 1, 2)
+        read = self.decoder.frequency(frames[:, :, 0])  # in full: bf16 rounds levels to 0.3 dB, and slopes are read off
         loss = vae_loss(
             levels, read, frames, mean, logvar, level_std_db=level_std_db, loud_weight=recipe.loud_weight,
             kl_weight=kl_weight(recipe, self.steps),
