@@ -292,8 +292,8 @@ def test_loud_levels_count_more() -> None:
         output = target.clone()
         output[:, :, channel, band] += 1.0
         return vae_loss(
-            output[:, :, 0], output[:, :, 1], target, latents, latents, level_std_db=20.0, loud_weight=0.3,
-            kl_weight=1.0,
+            output[:, :, 0], target[:, :, 0], latents, latents, frequency_loss(output[:, :, 1], target, 20.0),
+            level_std_db=20.0, loud_weight=0.3, kl_weight=1.0,
         )
 
     first, second = losses(0, 1), losses(0, 2)

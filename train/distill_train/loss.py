@@ -37,22 +37,20 @@ def loudness_gate(level: Tensor, level_std_db: float) -> Tensor:
 
 
 def vae_loss(
-    levels: Tensor, read: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, *,
+    levels: Tensor, target: Tensor, mean: Tensor, logvar: Tensor, frequency: Tensor, *,
     level_std_db: float, loud_weight: float, kl_weight: float,
 ) -> Loss:
-    """Loss of a batch: spectrograms [B, frames, 2, n_mels] and posteriors [B, latent_dim, latent_frames].
+    """Loss of a batch: levels [B, frames, n_mels] and posteriors [B, latent_dim, latent_frames].
 
-    levels: what the decoder made of latents; read: the frequencies read off the target's own levels; each
-    [B, frames, n_mels]. The level counts in all bands alike, and once more by the fourth root of the target's power,
-    relative to the loudest band of the crop: the few bands that hold the partials are what is heard, and are lost in
-    the mean over all. For the frequencies see `frequency_loss`; only what reads them learns from their error.
+    levels: what the decoder made of latents. The level counts in all bands alike, and once more by the fourth root of
+    the target's power, relative to the loudest band of the crop: the few bands that hold the partials are what is
+    heard, and are lost in the mean over all. frequency: the `frequency_loss`, which has no part in the other gradients.
     """
-    distance = (levels - target[:, :, 0]).abs()
+    distance = (levels - target).abs()
     level = distance.mean()
     with torch.no_grad():
-        gate = loudness_gate(target[:, :, 0], level_std_db)
+        gate = loudness_gate(target, level_std_db)
     loud_level = (gate * distance).sum() / gate.sum()
-    frequency = frequency_loss(read, target, level_std_db)
     divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
     total = level + loud_weight * loud_level + frequency + kl_weight * divergence
     return Loss(total, level.detach(), loud_level.detach(), frequency.detach(), divergence.detach())

@@ -16,9 +16,11 @@ from .checkpoint import join_weights, split_weights
 from .config import NetworkConfig, Recipe
 from .crops import CropSampler
 from .ema import MovingAverage
-from .loss import sample_latents, vae_loss
+from .loss import frequency_loss, sample_latents, vae_loss
 from .network import Decoder, Encoder
 from .schedule import kl_weight, learning_rate
+
+_READ_EVERY = 4  # crops of a batch, of which one is enough for the few weights that read frequencies off
 
 
 class StepLoss(NamedTuple):
@@ -113,10 +115,9 @@ class Trainer:
             latents, logvar = sample_latents(mean, logvar, noise)
             levels = self.decoder.levels(latents).float()
         frames = target.permute(0, 3, 1, 2)
-        read = self.decoder.frequency(frames[:, :, 0])  # in full: bf16 rounds levels to 0.3 dB, and slopes are read off
         loss = vae_loss(
-            levels, read, frames, mean, logvar, level_std_db=level_std_db, loud_weight=recipe.loud_weight,
-            kl_weight=kl_weight(recipe, self.steps),
+            levels, frames[:, :, 0], mean, logvar, self._frequency_loss(frames[::_READ_EVERY], level_std_db),
+            level_std_db=level_std_db, loud_weight=recipe.loud_weight, kl_weight=kl_weight(recipe, self.steps),
         )
         total = float(loss.total.detach())
         if not math.isfinite(total):
@@ -129,6 +130,12 @@ class Trainer:
         self.steps += 1
         self._average.update(self.steps)
         return StepLoss(total, *(float(part) for part in loss[1:]))
+
+    def _frequency_loss(self, frames: Tensor, level_std_db: float) -> Tensor:
+        """Of what is read off the levels of recordings [B, frames, 2, n_mels], in full precision: bf16 would round the
+        levels to 0.3 dB, and it is slopes that are read off.
+        """
+        return frequency_loss(self.decoder.frequency(frames[:, :, 0]), frames, level_std_db)
 
     def average(self) -> dict[str, Tensor]:
         """A copy of the averaged weights, on the CPU."""
