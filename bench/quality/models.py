@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import distill
 from distill.errors import InvalidValue
 from distill_train.checkpoint import Checkpoint, load_checkpoint
-from distill_train.config import SIZES, decoder_mmac_per_second, network_config
+from distill_train.config import decoder_mmac_per_second, size_of
 from distill_train.options import DEFAULT_SIZE
 from distill_train.schedule import Budget
 
@@ -100,12 +100,8 @@ class Trained:
     @property
     def name(self) -> str:
         """Of the system: with its `--size` where it has the shape of one that is not the default."""
-        network, spec = self.checkpoint.network, self.checkpoint.spec
-        for size in SIZES:
-            shape = network_config(size, spec)
-            if size != DEFAULT_SIZE and (shape.width, shape.blocks) == (network.width, network.blocks):
-                return f"{MODEL}, {size}"
-        return MODEL
+        size = size_of(self.checkpoint.network, self.checkpoint.spec)
+        return MODEL if size in (DEFAULT_SIZE, "other") else f"{MODEL}, {size}"
 
     def systems(self) -> list[System]:
         """The bundle, and the round trip of its own spectrograms, floor included."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from distill.spec import SpectrogramSpec
 from distill_train import window
-from distill_train.config import decoder_mmac_per_second, frames_per_latent, network_config
+from distill_train.config import SIZES, decoder_mmac_per_second, frames_per_latent, network_config, size_of
 from distill_train.corpus import Recording, scan
 from distill_train.options import Options
 from distill_train.plan import wished_spec
@@ -88,6 +88,7 @@ def test_bands_go_by_the_kind_of_sound() -> None:
     assert {what: (spec.n_fft, spec.n_mels) for what, spec in kinds.items()} == {
         "strokes": (1024, 512), "partials": (2048, 384), "steady sounds": (2048, 640)}
     for spec in kinds.values():
+        assert [size_of(network_config(size, spec), spec) for size in SIZES] == list(SIZES)
         assert decoder_mmac_per_second(network_config("base", spec), spec.frame_rate_hz) < 65
 
 

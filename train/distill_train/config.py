@@ -98,6 +98,15 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
     return (blocks + direct + reading) * frame_rate_hz / frames / 1e6
 
 
+def size_of(network: NetworkConfig, spec: SpectrogramSpec) -> str:
+    """The `--size` that has this shape with these spectrograms, or "other"."""
+    for size in SIZES:
+        shape = network_config(size, spec)
+        if (shape.width, shape.blocks) == (network.width, network.blocks):
+            return size
+    return "other"
+
+
 def affordable_latents(per_latent: int, latent_frames: int) -> int:
     """Latents that a corpus of so many latent frames may have, whose latents every bundle brings along."""
     return max(FEWEST_PER_FRAME * per_latent, STORED_NUMBERS // max(1, latent_frames))

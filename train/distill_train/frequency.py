@@ -52,7 +52,7 @@ def _between(bands: int) -> Tensor:
 
 def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generator: torch.Generator) -> None:
     """A second's fit to patches [patches, frames >= 2, 2, n_mels] of frames in a row, in normalised units."""
-    batch_size = _FRAMES // (patches.shape[1] - 1)
+    batch_size = -(-_FRAMES // (patches.shape[1] - 1))
     optimizer = torch.optim.Adam(reader.parameters(), _RATE)
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)

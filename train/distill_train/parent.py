@@ -9,7 +9,7 @@ from __future__ import annotations
 from distill.errors import InvalidValue
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .config import SIZES
+from .config import size_of
 from .options import Options
 
 
@@ -38,7 +38,6 @@ def heard_by(parent: Checkpoint | None) -> frozenset[str]:
 
 def weights_are_for(checkpoint: Checkpoint) -> dict[str, object]:
     """The options whose values the weights of a checkpoint are bound to."""
-    network, spec = checkpoint.network, checkpoint.spec
-    size = next((name for name, pair in SIZES.items() if pair == (network.width, network.blocks)), "other")
-    return {"size": size, **{name: getattr(spec, name)
+    spec = checkpoint.spec
+    return {"size": size_of(checkpoint.network, spec), **{name: getattr(spec, name)
                              for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")}}
