@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 OPSET = 20
-_ENDLESS = {"LSTM", "GRU", "RNN", "Loop", "Scan", "GlobalAveragePool", "InstanceNormalization", "GroupNormalization",
-            "CumSum", "ConvTranspose"}
+_FRAMES = 1 << 20  # more than any input has
+# No frame sees another here; nor along an axis, unless it is that of time.
+_BY_FRAME = {"Add", "Cast", "Div", "Erf", "Exp", "Expand", "Gelu", "Identity", "MatMul", "Mul", "Pow", "Relu",
+             "Reshape", "Shape", "Sigmoid", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"}
+_ALONG_AXIS = {"Concat", "Gather", "LayerNormalization", "Softmax", "Split"}
 
 
 def export_graph(module: torch.nn.Module, input_name: str, output_name: str, example: torch.Tensor,
@@ -29,7 +32,7 @@ def export_graph(module: torch.nn.Module, input_name: str, output_name: str, exa
     so the same weights give the same bytes.
     """
     batch = torch.export.Dim("batch", min=1, max=4096)
-    steps = torch.export.Dim("steps", min=1, max=1 << 20)
+    steps = torch.export.Dim("steps", min=1, max=_FRAMES)
     dynamic = {0: batch, example.ndim - 1: time_multiple * steps if time_multiple > 1 else steps}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -105,24 +108,30 @@ def _further(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]], shape:
     comes n early. Only axes of unknown length count, for the others are bands and features. A frame counts as a latent
     frame, also behind the step to several spectrogram frames in each: never too few, and parity tells if too many.
     """
-    if node.op_type in _ENDLESS:
-        raise ValueError(f"{node.op_type} has no receptive field that could be bounded")
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    along = [axis for axis, dim in enumerate(shape) if not dim.HasField("dim_value")] if shape else None
+    if node.op_type in _BY_FRAME:
+        return 0, 0
     if node.op_type == "Conv":
-        if shape and shape[-1].HasField("dim_value"):
+        if along is not None and len(shape) - 1 not in along:
             return 0, 0
         if attributes.get("strides", [1])[0] != 1:
             raise ValueError("a strided convolution changes the rate")
         before = attributes.get("pads", [0])[0]
         return before, (attributes["kernel_shape"][0] - 1) * attributes.get("dilations", [1])[0] - before
-    if node.op_type in ("Pad", "Slice") and shape:
-        given = [constants.get(name) for name in node.input[1:]]
-        along = [axis for axis, dim in enumerate(shape) if not dim.HasField("dim_value")]
-        if node.op_type == "Pad" and given[0] is not None and len(given[0]) == 2 * len(shape):
-            return sum(int(given[0][axis]) for axis in along), sum(int(given[0][axis + len(shape)]) for axis in along)
-        if node.op_type == "Slice" and all(value is not None for value in given):
-            starts, _, axes, *steps = (np.ravel(value) for value in given if value is not None)
-            if all(start >= 0 for start in starts) and all((step == 1).all() for step in steps):
-                return 0, sum(int(start) for start, axis in zip(starts, axes, strict=True) if axis in along)
-        raise ValueError(f"{node.op_type} moves frames by what the graph does not say")
-    return 0, 0
+    if node.op_type in _ALONG_AXIS and along is not None:
+        axis = attributes.get("axis", -1 if node.op_type in ("LayerNormalization", "Softmax") else 0) % len(shape)
+        if axis not in along:
+            return 0, 0
+    given = [constants.get(name) for name in node.input[1:]]
+    if node.op_type == "Pad" and along is not None and attributes.get("mode", b"constant") in (b"constant", b"edge"):
+        pads = given[0]
+        if pads is not None and len(pads) == 2 * len(shape) and (pads >= 0).all():
+            return sum(int(pads[axis]) for axis in along), sum(int(pads[axis + len(shape)]) for axis in along)
+    if node.op_type == "Slice" and along is not None and len(given) > 2 and all(value is not None for value in given):
+        starts, ends, axes, *steps = (np.ravel(value) for value in given if value is not None)
+        open_ended = (ends < 0) | (ends > _FRAMES)  # else it is a few frames, which might be set against all others
+        timely = np.isin(axes % len(shape), along)
+        if (starts >= 0).all() and open_ended[timely].all() and all((step == 1).all() for step in steps):
+            return 0, int(starts[timely].sum())
+    raise ValueError(f"{node.op_type} has no receptive field that could be bounded")

@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+
+from .dsp import heap  # noqa: F401  isort: skip  before onnxruntime, which fills megabytes of it
 import onnxruntime as ort
 from numpy.typing import NDArray
 

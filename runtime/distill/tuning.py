@@ -132,8 +132,8 @@ def load_tuned(model: str | os.PathLike[str] | None, *, device: Device = "auto",
 
     Returns the model, and whether a kept choice decided about anything. Raises what `load` raises.
     """
-    from .model import Model  # isort: skip  first: it prepares the heap that onnxruntime then fills
     from .engine import has_cuda
+    from .model import Model
 
     bundle = open_bundle(model)
     on_cpu = device == "cpu" or (device == "auto" and not has_cuda())

@@ -167,12 +167,27 @@ def test_frames_moved_in_time_count_and_moved_bands_do_not() -> None:
 
     assert receptive_field(export_graph(Early(), "latents", "spectrogram", torch.zeros(2, 3, 16))) == (0, 2)
 
-    class Last(torch.nn.Module):
-        def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            return latents + latents[:, :, -1:]
 
-    with pytest.raises(ValueError, match="Slice"):
-        receptive_field(export_graph(Last(), "latents", "spectrogram", torch.zeros(2, 3, 16)))
+@pytest.mark.parametrize(("unbounded", "named"), [
+    (lambda x: x + x[:, :, -1:], "Slice"),
+    (lambda x: x + x[:, :, 5, None], "Gather"),
+    (lambda x: torch.cat([x[:, :, :1], x[:, :, :-1]], dim=2), "Concat|Slice"),
+    (lambda x: torch.nn.functional.pad(x, (-2, 0)), "Pad|Slice"),
+    (lambda x: torch.nn.functional.pad(x, (3, 0), mode="circular")[:, :, 3:], "Pad|Slice|Concat"),
+    (lambda x: x - x.mean(2, keepdim=True), "ReduceMean"),
+    (lambda x: x * x.softmax(2), "Softmax"),
+    (lambda x: torch.nn.functional.avg_pool1d(x, 5, 1, 2), "AveragePool"),
+    (lambda x: torch.cumsum(x, 2), "CumSum"),
+])
+def test_what_sees_frames_in_other_ways_is_refused(
+    unbounded: Callable[[torch.Tensor], torch.Tensor], named: str
+) -> None:
+    class Unbounded(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return unbounded(latents)
+
+    with pytest.raises(ValueError, match=named):
+        receptive_field(export_graph(Unbounded(), "latents", "spectrogram", torch.zeros(2, 3, 16)))
 
 
 def test_exit_codes(trained: Path, tmp_path: Path, run: Run) -> None:

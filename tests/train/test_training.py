@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +11,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.train.runs import Make, equal_weights, go
 
-from distill.errors import INCOMPATIBLE, BundleError, InvalidValue, NotFound, NumericError
-from distill.spec import SpectrogramSpec
+from distill.errors import InvalidValue, NotFound, NumericError
 from distill_train import load_checkpoint, original_spectrograms, session
 from distill_train.advice import stalled
-from distill_train.checkpoint import Checkpoint
-from distill_train.config import Recipe, network_config
-from distill_train.loss import Loss, frequency_loss, vae_loss
-from distill_train.options import Options
-from distill_train.progress import Progress
+from distill_train.checkpoint import READER
+from distill_train.config import Recipe
 from distill_train.schedule import Budget, kl_weight, learning_rate
-from distill_train.session import Result, train
 from distill_train.signals import Stopped, StopRequest
 from distill_train.trainer import Trainer
-
-Make = Callable[..., Options]
 
 
 class StopAfter(StopRequest):
@@ -44,10 +36,6 @@ class StopAfter(StopRequest):
 
     def check(self) -> None:
         """Not before the first step."""
-
-
-def go(options: Options, stop: StopRequest | None = None) -> Result:
-    return train(options, Progress(io.StringIO()), stop or StopRequest())
 
 
 def test_a_run_learns_and_says_so(small: Make) -> None:
@@ -83,7 +71,7 @@ def test_the_best_moment_is_kept_where_training_makes_it_worse(small: Make, monk
     monkeypatch.setattr(Trainer, "average", lambda self: seen.append(average(self)) or seen[-1])
     checkpoint = go(small(steps=12)).checkpoint
     assert checkpoint.chosen == "best" and len(seen) == 2  # the start, and the seventh step
-    latest = {name for name in seen[1] if name.startswith("decoder.frequency.")}  # fits any moment
+    latest = {name for name in seen[1] if name.startswith(READER)}  # fits any moment
     for name, tensor in seen[1].items():
         assert torch.equal(checkpoint.model_weights[name], checkpoint.ema[name] if name in latest else tensor)
     assert not all(torch.equal(checkpoint.ema[name], tensor) for name, tensor in seen[1].items() if name not in latest)
@@ -97,12 +85,6 @@ def test_loss_falls(small: Make) -> None:
     early = go(options).losses
     late = go(replace(options, steps=120, force=True)).losses
     assert late.level < early.level
-
-
-def equal_weights(one: Checkpoint, other: Checkpoint) -> bool:
-    pairs = [(one.weights, other.weights), (one.ema, other.ema), (one.best, other.best),
-             (one.model_weights, other.model_weights)]
-    return all(torch.equal(a[name], b[name]) for a, b in pairs for name in a)
 
 
 def test_stopping_and_resuming_leaves_no_trace(small: Make, tmp_path: Path) -> None:
@@ -203,59 +185,6 @@ def test_few_and_short_recordings_still_train(small: Make, tmp_path: Path) -> No
     assert frames == [2]
 
 
-def test_a_checkpoint_reads_back_as_tensors_and_plain_values(small: Make) -> None:
-    result = go(small(steps=3))
-    content = torch.load(result.path, weights_only=True)
-    assert content["format"] == "distill.checkpoint"
-    read = load_checkpoint(result.path)
-    assert read.spec == result.checkpoint.spec and read.stats == result.checkpoint.stats
-    assert read.corpus == result.checkpoint.corpus and len(read.sha256) == 64
-    assert equal_weights(read, result.checkpoint)
-    assert set(read.libraries) >= {"distill", "torch", "numpy"}
-
-
-@pytest.mark.parametrize(
-    ("spoil", "detail"),
-    [
-        (lambda c: c.pop("stats"), "lacks stats"),
-        (lambda c: c.update(extra=1), "unknown key extra"),
-        (lambda c: c.update(version=0), "version 0"),
-        (lambda c: c.update(format="other"), "not a checkpoint of distill"),
-        (lambda c: c["spec"].update(n_mels=32), "bands"),
-        (lambda c: c["spec"].pop("n_mels"), "spec lacks n_mels"),
-        (lambda c: c["ema"].pop("decoder.patch.bias"), "decoder.patch|patch.bias"),
-        (lambda c: c["weights"]["decoder.patch.bias"].fill_(float("nan")), "NaN"),
-    ],
-)
-def test_a_foreign_checkpoint_is_refused_by_name(
-    small: Make, spoil: Callable[[dict[str, object]], object], detail: str
-) -> None:
-    path = go(small(steps=2)).path
-    content = torch.load(path, weights_only=True)
-    content["chosen"] = "ema" if detail != "NaN" else "raw"
-    spoil(content)
-    torch.save(content, path)
-    with pytest.raises(BundleError, match=detail) as caught:
-        load_checkpoint(path)
-    assert str(caught.value).startswith(INCOMPATIBLE)
-    assert caught.value.exit_code == 4
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken"])
-def test_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(BundleError, match="Incompatible model format"):
-        load_checkpoint(tmp_path)
-    with pytest.raises(NotFound):
-        load_checkpoint(tmp_path / "nowhere")
-
-
-def test_a_pickle_is_not_run(tmp_path: Path) -> None:
-    torch.save({"format": Path("/")}, tmp_path / "checkpoint.pt")
-    with pytest.raises(BundleError):
-        load_checkpoint(tmp_path)
-
-
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(
     small: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,70 +210,6 @@ def test_schedule() -> None:
     for wrong in ({}, {"steps": 1, "seconds": 1.0}, {"steps": 0}, {"seconds": float("nan")}):
         with pytest.raises(InvalidValue):
             Budget(**wrong)  # type: ignore[arg-type]
-
-
-def test_loud_levels_count_more() -> None:
-    target = torch.zeros(1, 8, 2, 4)
-    target[:, :, 0, [0, 2, 3]] = -4.0  # 80 dB under the second band
-    latents = torch.zeros(1, 3, 4)
-
-    def losses(channel: int, band: int) -> Loss:
-        output = target.clone()
-        output[:, :, channel, band] += 1.0
-        return vae_loss(
-            output[:, :, 0], target[:, :, 0], latents, latents, frequency_loss(output[:, :, 1], target, 20.0),
-            level_std_db=20.0, loud_weight=0.3, kl_weight=1.0,
-        )
-
-    first, second = losses(0, 1), losses(0, 2)
-    assert first.loud_level > 90 * second.loud_level and first.level == second.level == 0.25
-    assert float(first.total) == pytest.approx(0.25 + 0.3 * float(first.loud_level))
-    frequency = losses(1, 1)
-    assert frequency.level == frequency.loud_level == frequency.divergence == 0
-    assert float(frequency.total) == float(frequency.frequency) == 1
-
-
-def test_frequencies_count_at_peaks_in_tails_and_not_in_silence() -> None:
-    frames = torch.zeros(3, 2, 8)
-    frames[:, 0] = -4.0
-    frames[0, 0, 1:4] = torch.tensor([3.0, 4.0, 3.5])  # a stroke, 20 dB each, and its skirts
-    frames[0, 0, 6] = 0.0  # 80 dB under it
-    frames[1, 0, 2] = 2.0  # its tail 40 dB below
-    frames[2, 0, 2] = -3.9  # next to silence
-
-    def error(frame: int, band: int) -> float:
-        read = frames[:, 1].clone()
-        read[frame, band] += 1.0
-        return float(frequency_loss(read, frames, 20.0))
-
-    assert error(0, 2) == pytest.approx(error(1, 2)) and error(0, 2) > 0.4 > 0.02 > error(2, 2) > 0
-    assert error(0, 1) == error(0, 3) == error(1, 3) == 0 and 0 < error(0, 6) < 0.02 * error(0, 2)
-    assert float(frequency_loss(torch.ones(3, 8), torch.zeros(3, 2, 8), 20.0)) == 0  # no peaks at all
-
-
-def test_frequencies_teach_only_what_reads_them() -> None:
-    spec = SpectrogramSpec(n_mels=32)
-
-    class Given:
-        def __init__(self, frequencies: float) -> None:
-            self.batch_ = torch.randn(2, 2, 32, 64, generator=torch.Generator().manual_seed(0))
-            self.batch_[:, 1] *= frequencies
-
-        def batch(self, generator: torch.Generator) -> torch.Tensor:
-            return self.batch_
-
-    def stepped(frequencies: float, precision: str = "fp32") -> tuple[dict[str, torch.Tensor], Trainer]:
-        recipe = Recipe(kl_warmup_steps=0, precision=precision)
-        trainer = Trainer(network_config("small", spec), recipe, 0, torch.device("cpu"))
-        for _ in range(3):
-            trainer.step(Given(frequencies), 0.0, 20.0)  # type: ignore[arg-type]
-        return trainer.state().weights, trainer
-
-    (one, trainer), (other, _) = stepped(1.0), stepped(2.0)
-    changed = {name for name in one if not torch.equal(one[name], other[name])}
-    assert changed == set(trainer.reader()) and len(changed) == 4
-    coarse, _ = stepped(1.0, "bf16")  # slopes are read off in full precision all the same
-    assert {name for name in one if torch.equal(one[name], coarse[name])} == changed
 
 
 def test_advice_comes_when_nothing_improves() -> None:

@@ -41,6 +41,7 @@ from .statistics import Statistics
 CHECKPOINT_FILE = "checkpoint.pt"
 FORMAT = "distill.checkpoint"
 VERSION = 1
+READER = "decoder.frequency."  # begins the names of the weights that read frequencies off levels
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,13 @@ class Checkpoint:
 
     @property
     def model_weights(self) -> dict[str, Tensor]:
-        """The chosen ones."""
-        return {"ema": self.ema, "raw": self.weights, "best": self.best}[self.chosen]
+        """The chosen ones, with the averaged ones of what reads frequencies off levels.
+
+        These learn from the recordings' own levels, whatever the other weights make of them; so the latest are the
+        best, also beside earlier ones.
+        """
+        chosen = {"ema": self.ema, "raw": self.weights, "best": self.best}[self.chosen]
+        return chosen | {name: tensor for name, tensor in self.ema.items() if name.startswith(READER)}
 
     def build_networks(self) -> tuple[Encoder, Decoder]:
         """Encoder and decoder with the chosen weights and scaled latents, on the CPU, in eval mode."""

@@ -48,8 +48,19 @@ class NetworkConfig:
         return self.frames_per_latent * self.n_mels
 
 
-# What `--size` chooses: (width, blocks).
-SIZES: dict[str, tuple[int, int]] = {"small": (96, 2), "base": (160, 2), "large": (320, 3)}
+class Size(NamedTuple):
+    """What `--size` chooses."""
+
+    width: int  # of the blocks, at most
+    blocks: int
+    latents: int  # for each spectrogram frame, at most
+    mmac: float  # of the decoder, million multiply-accumulates for a second of sound: the width keeps to it
+
+
+SIZES = {
+    "small": Size(96, 2, 256, 50), "base": Size(160, 2, 384, 65), "large": Size(320, 3, 384, math.inf),
+}
+_WIDTH_STEP = 16
 
 
 def check_size(size: str) -> None:
@@ -58,9 +69,6 @@ def check_size(size: str) -> None:
         raise InvalidValue(f"size is {size!r}; it must be one of {', '.join(SIZES)}")
 
 
-MOST_MMAC = {"small": 50, "base": 65}  # of the decoder, million multiply-accumulates for a second of sound
-_WIDTH_STEP = 16
-LATENTS_PER_FRAME = 384  # numbers for each spectrogram frame, at most
 STORED_NUMBERS = 24_000_000  # of the corpus as latents, which every bundle has: 48 MB of file, twice that in memory
 FEWEST_PER_FRAME = 64  # however long the corpus
 LATENT_RATE_HZ = 46.875  # latent frames come about as often, whatever the hop: so the cost and the reach stay
@@ -71,20 +79,21 @@ def frames_per_latent(frame_rate_hz: float) -> int:
     return 1 << max(0, round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
 
 
-def network_config(size: str, spec: SpectrogramSpec) -> NetworkConfig:
-    """The network for a `--size` name and the spectrograms that it is to learn, with as many latents as it may have.
+def network_config(size: str, spec: SpectrogramSpec, parts: tuple[int, ...] | None = None) -> NetworkConfig:
+    """The network for a `--size` name, the spectrograms that it is to learn and the latents of each part of a patch.
 
-    How many there are, and of which parts, is for the corpus to say: `pca.Components.fit`. Where there are many, the
-    blocks between are narrower, so that the decoder keeps to MOST_MMAC: what components leave out is heard more.
+    How many these are is for the corpus to say (`pca.Components.fit`); without them, as many as it may have. Where
+    there are many, the blocks between are narrower, so that the decoder keeps to what the size may cost: what
+    components leave out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP
+    wide.
     """
     check_size(size)
-    width, blocks = SIZES[size]
+    most = SIZES[size]
     per_latent = frames_per_latent(spec.frame_rate_hz)
-    parts = (min(LATENTS_PER_FRAME, spec.n_mels),) * per_latent
-    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, width=width, blocks=blocks, parts=parts)
-    if size in MOST_MMAC:
-        while decoder_mmac_per_second(network, spec.frame_rate_hz) > MOST_MMAC[size] and network.width > _WIDTH_STEP:
-            network = replace(network, width=network.width - _WIDTH_STEP)
+    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, width=most.width, blocks=most.blocks,
+                            parts=parts or (min(most.latents, spec.n_mels),) * per_latent)
+    while decoder_mmac_per_second(network, spec.frame_rate_hz) > most.mmac and network.width > _WIDTH_STEP:
+        network = replace(network, width=network.width - _WIDTH_STEP)
     return network
 
 
@@ -99,9 +108,9 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
 
 
 def size_of(network: NetworkConfig, spec: SpectrogramSpec) -> str:
-    """The `--size` that has this shape with these spectrograms, or "other"."""
+    """The `--size` that has this shape with these spectrograms and latents, or "other"."""
     for size in SIZES:
-        shape = network_config(size, spec)
+        shape = network_config(size, spec, network.parts)
         if (shape.width, shape.blocks) == (network.width, network.blocks):
             return size
     return "other"

@@ -50,6 +50,15 @@ def _between(bands: int) -> Tensor:
     return (1 - (place - torch.arange(KNOTS)[:, None]).abs()).clamp_min(0)
 
 
+def reading_loss(reader: FrequencyReader, frames: Tensor, level_std_db: float) -> Tensor:
+    """`frequency_loss` of what is read off the levels of spectrograms [B, frames >= 2, 2, n_mels].
+
+    The first frames are left out: what was before them is not known. Not for autocast: bf16 rounds levels to 0.3 dB,
+    and it is slopes that are read off.
+    """
+    return frequency_loss(reader(frames[:, :, 0])[:, 1:], frames[:, 1:], level_std_db)
+
+
 def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generator: torch.Generator) -> None:
     """A second's fit to patches [patches, frames >= 2, 2, n_mels] of frames in a row, in normalised units."""
     batch_size = -(-_FRAMES // (patches.shape[1] - 1))
@@ -57,7 +66,7 @@ def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generat
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
         batch = patches[torch.randint(len(patches), (batch_size,), generator=generator)]
-        loss = frequency_loss(reader(batch[:, :, 0])[:, 1:], batch[:, 1:], level_std_db)  # nothing is before the first
+        loss = reading_loss(reader, batch, level_std_db)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -35,4 +35,4 @@ DEFAULT_SIZE = "base"
 DEFAULT_N_MELS = 384
 STROKES_N_MELS = 512  # for strokes: of their short window almost a band for each bin
 STEADY_N_MELS = 640  # for steady sounds, whose upper half says more and whose time says less: docs/training.md
-MOST_BANDS = 2048  # times frames in a latent frame: the decoder costs 65 million MAC a second at most, at size base
+MOST_BANDS = 2048  # times frames in a latent frame: as many as a decoder of size base has work left for

@@ -37,10 +37,10 @@ _COPIES: dict[int, tuple[str, ...]] = {
     4: ("down-0.75", "up-0.75", "down-1.5", "up-1.5"),
     12: tuple(pitch for pitch in PITCH_RATIOS if pitch != ORIGINAL),
 }
-
-
 _BANDS: dict[Kind, int] = {
-    "strokes": STROKES_N_MELS, "partials": DEFAULT_N_MELS, "steady sounds": STEADY_N_MELS,
+    "strokes": STROKES_N_MELS,
+    "partials": DEFAULT_N_MELS,
+    "steady sounds": STEADY_N_MELS,
 }
 
 

@@ -116,7 +116,8 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             components = principal_components(transposed(patches[:, :, 0], recipe.pitches, spec))
             latent_frames = sum(source.frames for source in (*originals, *held_out)) // network.frames_per_latent
             most = affordable_latents(network.frames_per_latent, latent_frames)
-            network = components.fit(network, RESIDUAL_DB / stats.std[0], most)
+            fitted = components.fit(network, RESIDUAL_DB / stats.std[0], most)
+            network = network_config(options.size or DEFAULT_SIZE, spec, fitted.parts)
             trainer = Trainer(network, recipe, seed, device)
             stop.check()
             in_a_row = patches if network.frames_per_latent > 1 else _patches(originals, stats, 2)

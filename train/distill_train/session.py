@@ -169,8 +169,7 @@ class Session:
         facts = {field.name: getattr(self.facts, field.name) for field in fields(Facts)}
         checkpoint = Checkpoint(
             **facts, **self._trainer.state()._asdict(), elapsed_seconds=self.elapsed(), complete=self._used() >= 1,
-            best=self._best | self._trainer.reader() if self._best else {}, chosen=chosen, history=list(self._history),
-            libraries=_libraries(),
+            best=self._best, chosen=chosen, history=list(self._history), libraries=_libraries(),
             created=datetime.now(UTC).isoformat(timespec="seconds") if ended else None,
         )
         save_checkpoint(self.path, checkpoint)

@@ -16,7 +16,8 @@ from .checkpoint import join_weights, split_weights
 from .config import NetworkConfig, Recipe
 from .crops import CropSampler
 from .ema import MovingAverage
-from .loss import frequency_loss, sample_latents, vae_loss
+from .frequency import reading_loss
+from .loss import sample_latents, vae_loss
 from .network import Decoder, Encoder
 from .schedule import kl_weight, learning_rate
 
@@ -115,9 +116,10 @@ class Trainer:
             latents, logvar = sample_latents(mean, logvar, noise)
             levels = self.decoder.levels(latents).float()
         frames = target.permute(0, 3, 1, 2)
+        frequency = reading_loss(self.decoder.frequency, frames[::_READ_EVERY], level_std_db)
         loss = vae_loss(
-            levels, frames[:, :, 0], mean, logvar, self._frequency_loss(frames[::_READ_EVERY], level_std_db),
-            level_std_db=level_std_db, loud_weight=recipe.loud_weight, kl_weight=kl_weight(recipe, self.steps),
+            levels, frames[:, :, 0], mean, logvar, frequency, level_std_db=level_std_db,
+            loud_weight=recipe.loud_weight, kl_weight=kl_weight(recipe, self.steps),
         )
         total = float(loss.total.detach())
         if not math.isfinite(total):
@@ -131,23 +133,9 @@ class Trainer:
         self._average.update(self.steps)
         return StepLoss(total, *(float(part) for part in loss[1:]))
 
-    def _frequency_loss(self, frames: Tensor, level_std_db: float) -> Tensor:
-        """Of what is read off the levels of recordings [B, frames, 2, n_mels], in full precision: bf16 would round the
-        levels to 0.3 dB, and it is slopes that are read off.
-        """
-        return frequency_loss(self.decoder.frequency(frames[:, :, 0]), frames, level_std_db)
-
     def average(self) -> dict[str, Tensor]:
         """A copy of the averaged weights, on the CPU."""
         return dict(_on_cpu(self._averaged()))
-
-    def reader(self) -> dict[str, Tensor]:
-        """Those of the averaged weights that read frequencies off levels, on the CPU.
-
-        They learn from the recordings' own levels, whatever the other weights make of them; so the latest are the best,
-        also beside earlier ones.
-        """
-        return dict(_on_cpu({name: w for name, w in self._averaged().items() if name.startswith("decoder.frequency.")}))
 
     def state(self) -> TrainerState:
         """A copy of everything the next step depends on."""
