@@ -1,4 +1,5 @@
-"""A model on the CPU and on the GPU of this machine: are the sounds the same, and how fast is each?
+"""A model on the CPU and on the GPU of this machine: are the sounds the same, bit for bit where that is promised, and
+how fast is each?
 
     python -m bench.gpu MODEL        a bundle's folder, a decoder.onnx or a name; writes a table to standard output
 
@@ -8,6 +9,7 @@ Exit code 5, with one line that says what is missing, where there is no GPU; 6 w
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -23,6 +25,8 @@ Array = NDArray[np.float32]
 
 _SECONDS = 60.0
 _ROUNDS = 5
+_SHORT = 10.0  # seconds, where not speed is looked at
+_THREADS = 4
 _LARGEST_ERROR = 1e-3  # normalised units: what `distill check` allows between machines
 _LEAST_SNR_DB = 60.0  # with the same decisions, as the export demands of the runtime against PyTorch
 
@@ -31,6 +35,9 @@ def parity(cpu: distill.Model, gpu: distill.Model, latents: Array) -> dict[str, 
     """How far the GPU's spectrogram is off, normalised units, and its samples, dB, each stage by itself."""
     ours, theirs = cpu._decoder.normalised(latents), gpu._decoder.normalised(latents)
     figures = {"spectrogram, max error": float(np.abs(on_host(theirs) - ours).max())}
+    sound = cpu.synthesize(latents)
+    theirs, ours = (model.encode(sound, model.sample_rate) for model in (gpu, cpu))
+    figures["latents of a recording, max error"] = float(np.abs(theirs - ours).max())
     spectrogram = cpu.decode(latents)
     for quality in ("fast", "balanced", "high"):
         expected = distill.synthesize(spectrogram, cpu.spec, quality)
@@ -39,6 +46,28 @@ def parity(cpu: distill.Model, gpu: distill.Model, latents: Array) -> dict[str, 
         made = portable.synthesize(memory.xp.asarray(spectrogram), gpu.spec, quality, xp=memory.xp)
         figures[f"samples, {quality}, SNR dB"] = snr_db(expected, on_host(made))
     return figures
+
+
+def differing(gpu: distill.Model) -> dict[str, int]:
+    """Samples that differ where all should be the same: (a second call, blocks, threads side by side) by quality."""
+    figures = {}
+    for quality in ("fast", "balanced", "high"):
+        def make(_: int = 0, quality: str = quality) -> Array:
+            return gpu.generate(_SHORT, seed=1, quality=quality)
+
+        whole = make()
+        figures[f"generate again, {quality}"] = unequal(whole, make())
+        if quality != "high":
+            blocks = np.concatenate(list(gpu.stream(_SHORT, seed=1, quality=quality, block=1000)))
+            figures[f"stream in blocks, {quality}"] = unequal(whole, blocks)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            figures[f"{_THREADS} threads at once, {quality}"] = sum(
+                unequal(whole, each) for each in pool.map(make, range(2 * _THREADS)))
+    return figures
+
+
+def unequal(one: Array, other: Array) -> int:
+    return int((one != other).sum()) if one.shape == other.shape else max(one.size, other.size)
 
 
 def snr_db(reference: Array, other: Array) -> float:
@@ -61,11 +90,14 @@ def speed(models: dict[str, distill.Model], latents: Array) -> dict[tuple[str, s
     return medians(tasks, _ROUNDS)
 
 
-def report(name: str, seconds: float, figures: dict[str, float], times: dict[tuple[str, str], float]) -> str:
+def report(name: str, seconds: float, figures: dict[str, float], differ: dict[str, int],
+           times: dict[tuple[str, str], float]) -> str:
     here = machine()
     lines = [f"{name}, {seconds:.0f} s of sound; {here['processor']}, onnxruntime {here['onnxruntime']}", "",
              "| GPU against CPU | |", "|---|---|"]
     lines += [f"| {what} | {value:.2g} |" for what, value in figures.items()]
+    lines += ["", "| GPU against itself | samples that differ |", "|---|---|"]
+    lines += [f"| {what} | {count} |" for what, count in differ.items()]
     lines += ["", "| | CPU, one thread | GPU | times as fast |", "|---|---|---|---|"]
     for what in dict.fromkeys(what for what, _ in times):
         cpu, gpu = times[what, "cpu"], times[what, "cuda"]
@@ -84,14 +116,18 @@ def main(arguments: list[str]) -> int:
         models = {device: distill.load(model, device=device) for device in ("cuda", "cpu")}
         cpu, gpu = models["cpu"], models["cuda"]
         latents = cpu_latents(cpu, _SECONDS)
-        figures = parity(cpu, gpu, latents[:, :round(10 * cpu.sidecar.latent.rate_hz)])
-        print(report(cpu.name, _SECONDS, figures, speed(models, latents)))
+        figures = parity(cpu, gpu, latents[:, :round(_SHORT * cpu.sidecar.latent.rate_hz)])
+        differ = differing(gpu)
+        print(report(cpu.name, _SECONDS, figures, differ, speed(models, latents)))
     except distill.DistillError as error:
         print(f"bench.gpu: {error}", file=sys.stderr)
         return error.exit_code
     wrong = figures["spectrogram, max error"] > _LARGEST_ERROR
     if wrong or min(value for what, value in figures.items() if "SNR" in what) < _LEAST_SNR_DB:
         print("bench.gpu: the GPU does not sound like the CPU", file=sys.stderr)
+        return distill.NumericError.exit_code
+    if any(differ.values()):
+        print("bench.gpu: the GPU does not give the same samples every time", file=sys.stderr)
         return distill.NumericError.exit_code
     return 0
 

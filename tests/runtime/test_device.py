@@ -337,15 +337,32 @@ def test_doctor_says_that_a_gpu_sounds_wrong(tiny: Path, card: None, monkeypatch
 def test_bench_compares(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch,
                         capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench, "_SECONDS", 0.5)
+    monkeypatch.setattr(bench, "_SHORT", 0.5)
     monkeypatch.setattr(bench, "_ROUNDS", 1)
     assert bench.main([str(tiny)]) == 0
     table = capsys.readouterr().out
-    for row in ("spectrogram, max error", "samples, high, SNR dB", "decoder alone", "generate, balanced",
-                "first block, fast"):
+    for row in ("spectrogram, max error", "latents of a recording, max error", "samples, high, SNR dB",
+                "decoder alone", "generate, balanced", "first block, fast"):
         assert f"| {row} |" in table
+    for row in ("generate again, high", "stream in blocks, balanced", "4 threads at once, fast"):
+        assert f"| {row} | 0 |" in table
     honest = distill.synthesize
     monkeypatch.setattr(bench.distill, "synthesize", lambda *words: honest(*words) + np.float32(0.01))
     assert bench.main([str(tiny)]) == 6 and "does not sound" in capsys.readouterr().err
+
+
+def test_bench_counts_what_differs(tiny: Path, card: None, monkeypatch: pytest.MonkeyPatch,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("_SECONDS", 0.5), ("_SHORT", 0.5), ("_ROUNDS", 1)):
+        monkeypatch.setattr(bench, name, value)
+    honest, calls = distill.Model.generate, []
+
+    def drifting(self: distill.Model, *words: Any, **knobs: Any) -> np.ndarray:
+        calls.append(1)
+        return honest(self, *words, **knobs) * np.float32(1 + 1e-6 * len(calls))
+
+    monkeypatch.setattr(distill.Model, "generate", drifting)
+    assert bench.main([str(tiny)]) == 6 and "same samples every time" in capsys.readouterr().err
 
 
 def test_bench_without_a_card(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ def choose_device(name: str, note: Callable[[str], None]) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: convolutions would round levels to ten bits
         return torch.device("cuda")
     if name == "cuda":
         raise DeviceError("no CUDA device can be used here; use --device cpu, or install a torch build for your GPU")

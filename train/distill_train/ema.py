@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class MovingAverage:
-    """Keeps `average` the moving average of `live`, both in place. The tensors go by the same names."""
+    """Keeps the weights of `averages` the moving average of those of `networks`, alike in shape, in their order.
 
-    def __init__(self, live: Mapping[str, Tensor], average: Mapping[str, Tensor], decay: float, every: int) -> None:
-        self._live = list(live.values())
-        self._average = [average[name] for name in live]
+    It asks the networks for their weights each time: moved to another device, they keep them in another place.
+    """
+
+    def __init__(self, networks: tuple[nn.Module, ...], averages: tuple[nn.Module, ...], decay: float,
+                 every: int) -> None:
+        self._networks = networks
+        self._averages = averages
         self._decay = decay
         self._every = every
 
@@ -22,4 +24,8 @@ class MovingAverage:
         """After step `step` (counted from 1). Early on the average is over all steps so far, then exponential."""
         if step % self._every == 0:
             share = max(1 - self._decay**self._every, self._every / (step + 1))
-            torch._foreach_lerp_(self._average, self._live, min(1.0, share))
+            torch._foreach_lerp_(_weights(self._averages), _weights(self._networks), min(1.0, share))
+
+
+def _weights(networks: tuple[nn.Module, ...]) -> list[Tensor]:
+    return [tensor for network in networks for tensor in network.state_dict().values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import statistics
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, join_weights
 from .config import affordable_latents, check_size, network_config
 from .corpus import Corpus, Recording, scan
 from .device import choose_device, choose_precision
@@ -168,14 +169,15 @@ def _patches(originals: Sequence[CachedSpectrogram], stats: Statistics, per_late
 
 
 def _start(trainer: Trainer, components: Components, patches: Tensor, stats: Statistics) -> tuple[float, ...]:
-    """Set the trainer's networks to the components, and teach them to read frequencies; return the latents' scale."""
-    encoder, decoder = trainer.encoder.cpu(), trainer.decoder.cpu()
+    """Set the trainer's networks to the components, and teach them to read frequencies; return the latents' scale.
+
+    All of it on the CPU, so that a seed begins the same everywhere.
+    """
+    encoder, decoder = copy.deepcopy(trainer.encoder).cpu(), copy.deepcopy(trainer.decoder).cpu()
     start_from_pca(encoder, decoder, components)
     learn(decoder.frequency, patches, stats.std[0], trainer.generator)
     scale = latent_scale(decoder)
-    encoder.to(trainer.device)
-    decoder.to(trainer.device)
-    trainer.average_is_current()
+    trainer.begin_with(join_weights(encoder, decoder))
     return scale
 
 

@@ -66,7 +66,8 @@ class Trainer:
         self._reader = [*self.decoder.frequency.parameters()]
         reader = {id(p) for p in self._reader}
         self._autoencoder = [p for p in (*self.encoder.parameters(), *self.decoder.parameters()) if id(p) not in reader]
-        self._average = MovingAverage(self._live(), self._averaged(), recipe.ema_decay, recipe.ema_every)
+        self._average = MovingAverage((self.encoder, self.decoder), (self.ema_encoder, self.ema_decoder),
+                                      recipe.ema_decay, recipe.ema_every)
         self.optimizer = torch.optim.AdamW(
             self._groups(), lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True,
         )
@@ -90,14 +91,10 @@ class Trainer:
             {"params": self._reader, "rate": recipe.reader_rate, "weight_decay": 0.0},
         ]
 
-    def average_is_current(self) -> None:
-        """Make the average equal to the weights: after they were set by hand, before the first step."""
-        split_weights(self._live(), self.ema_encoder, self.ema_decoder)
-
     def begin_with(self, weights: dict[str, Tensor]) -> None:
-        """Set the weights, as `join_weights` joins them, before the first step."""
+        """Set the weights and their average, as `join_weights` joins them, before the first step."""
         split_weights(weights, self.encoder, self.decoder)
-        self.average_is_current()
+        split_weights(weights, self.ema_encoder, self.ema_decoder)
 
     def step(self, sampler: CropSampler, used: float, level_std_db: float) -> StepLoss:
         """One batch. `used` is the share of the budget behind us, which sets the learning rate.
