@@ -95,7 +95,8 @@ def report(name: str, seconds: float, figures: dict[str, float], differ: dict[st
     here = machine()
     lines = [f"{name}, {seconds:.0f} s of sound; {here['processor']}, onnxruntime {here['onnxruntime']}", "",
              "| GPU against CPU | |", "|---|---|"]
-    lines += [f"| {what} | {value:.2g} |" for what, value in figures.items()]
+    lines += [f"| {what} | {value:.0f} |" if "dB" in what else f"| {what} | {value:.1e} |"
+              for what, value in figures.items()]
     lines += ["", "| GPU against itself | samples that differ |", "|---|---|"]
     lines += [f"| {what} | {count} |" for what, count in differ.items()]
     lines += ["", "| | CPU, one thread | GPU | times as fast |", "|---|---|---|---|"]

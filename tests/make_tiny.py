@@ -32,7 +32,7 @@ def strike(frequency: float, seconds: float, rng: np.random.Generator) -> np.nda
 def main() -> None:
     rng = np.random.default_rng(1)
     # The smallest that still has everything: two blocks, so that the receptive field adds up.
-    distill_train.prepare.network_config = lambda size, spec, parts=(5, 3): NetworkConfig(
+    distill_train.prepare.network_config = lambda size, spec, parts=(5, 3), *_: NetworkConfig(
         n_mels=spec.n_mels, parts=parts, width=24, blocks=2, expansion=2, kernel_size=5)
     with tempfile.TemporaryDirectory() as folder:
         corpus, run = Path(folder) / "corpus", Path(folder) / "run"

@@ -222,7 +222,7 @@ def test_each_run_leaves_alone_what_it_did_not_measure(tmp_path: Path, monkeypat
         soundfile.write(corpus / f"{number}.wav", hit(0.6) + 0.01 * noise(number, 0.6), SAMPLE_RATE)
     with monkeypatch.context() as small:
         small.setattr("distill_train.prepare.network_config",
-                      lambda size, spec, parts=(3, 1): replace(NETWORK, parts=parts))
+                      lambda size, spec, parts=(3, 1), *_: replace(NETWORK, parts=parts))
         small.setattr("signal.signal", lambda number, action: None)  # a command's handlers would outlive it here
         with pytest.raises(SystemExit) as stopped:
             cli.main([str(corpus), "-o", str(run), "--steps", "1", "--seed", "1", "--n-mels", "16", "--threads", "1"])

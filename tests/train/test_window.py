@@ -91,8 +91,9 @@ def test_bands_go_by_the_kind_of_sound() -> None:
         for size in SIZES:
             network = network_config(size, spec)
             fewer = network_config(size, spec, tuple(latents // 4 for latents in network.parts))
-            assert size_of(network, spec) == size_of(fewer, spec) == size
-            assert SIZES["small"].width // 2 < network.width <= fewer.width == SIZES[size].width
+            enough = network_config(size, spec, fewer.parts, enough=True)
+            assert {size_of(shape, spec, size) for shape in (network, fewer, enough)} == {size}
+            assert 32 <= network.width <= fewer.width == SIZES[size].width and enough.width == SIZES[size].narrow
             assert decoder_mmac_per_second(network, spec.frame_rate_hz) < SIZES[size].mmac
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from distill.errors import InvalidValue
 from distill.spec import SpectrogramSpec
 
+from .options import DEFAULT_SIZE
+
 REACH = 3  # bands to either side that a frequency is read off
 LOOKS = 6  # features of such a neighbourhood
 KNOTS = 16  # places along the bands where these have offsets of their own
@@ -52,13 +54,14 @@ class Size(NamedTuple):
     """What `--size` chooses."""
 
     width: int  # of the blocks, at most
+    narrow: int  # the same where the components leave nothing for them to add
     blocks: int
     latents: int  # for each spectrogram frame, at most
     mmac: float  # of the decoder, million multiply-accumulates for a second of sound: the width keeps to it
 
 
 SIZES = {
-    "small": Size(96, 2, 256, 50), "base": Size(160, 2, 384, 65), "large": Size(320, 3, 384, math.inf),
+    "small": Size(96, 32, 2, 256, 50), "base": Size(160, 64, 2, 512, 65), "large": Size(320, 320, 3, 512, math.inf),
 }
 _WIDTH_STEP = 16
 
@@ -79,18 +82,22 @@ def frames_per_latent(frame_rate_hz: float) -> int:
     return 1 << max(0, round(math.log2(frame_rate_hz / LATENT_RATE_HZ)))
 
 
-def network_config(size: str, spec: SpectrogramSpec, parts: tuple[int, ...] | None = None) -> NetworkConfig:
+def network_config(
+    size: str, spec: SpectrogramSpec, parts: tuple[int, ...] | None = None, enough: bool = False
+) -> NetworkConfig:
     """The network for a `--size` name, the spectrograms that it is to learn and the latents of each part of a patch.
 
-    How many these are is for the corpus to say (`pca.Components.fit`); without them, as many as it may have. Where
-    there are many, the blocks between are narrower, so that the decoder keeps to what the size may cost: what
+    How many these are is for the corpus to say (`pca.Components.fit`); without them, as many as it may have. enough:
+    they leave nothing out that matters, so the blocks, which add what components cannot, may be narrow. Where there
+    are many latents, the blocks are narrower still, so that the decoder keeps to what the size may cost: what
     components leave out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP
     wide.
     """
     check_size(size)
     most = SIZES[size]
     per_latent = frames_per_latent(spec.frame_rate_hz)
-    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, width=most.width, blocks=most.blocks,
+    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, blocks=most.blocks,
+                            width=most.narrow if enough else most.width,
                             parts=parts or (min(most.latents, spec.n_mels),) * per_latent)
     while decoder_mmac_per_second(network, spec.frame_rate_hz) > most.mmac and network.width > _WIDTH_STEP:
         network = replace(network, width=network.width - _WIDTH_STEP)
@@ -107,11 +114,14 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
     return (blocks + direct + reading) * frame_rate_hz / frames / 1e6
 
 
-def size_of(network: NetworkConfig, spec: SpectrogramSpec) -> str:
-    """The `--size` that has this shape with these spectrograms and latents, or "other"."""
-    for size in SIZES:
-        shape = network_config(size, spec, network.parts)
-        if (shape.width, shape.blocks) == (network.width, network.blocks):
+def size_of(network: NetworkConfig, spec: SpectrogramSpec, first: str = DEFAULT_SIZE) -> str:
+    """The `--size` that has this shape with these spectrograms and latents, or "other".
+
+    Where many latents leave little width, two sizes may have one shape: then it is `first`, if that is among them.
+    """
+    for size in sorted(SIZES, key=lambda size: size != first):
+        shapes = [network_config(size, spec, network.parts, enough) for enough in (False, True)]
+        if any((shape.width, shape.blocks) == (network.width, network.blocks) for shape in shapes):
             return size
     return "other"
 

@@ -10,7 +10,7 @@ from distill.errors import InvalidValue
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import size_of
-from .options import Options
+from .options import DEFAULT_SIZE, Options
 
 
 def open_parent(options: Options) -> Checkpoint | None:
@@ -22,7 +22,7 @@ def open_parent(options: Options) -> Checkpoint | None:
     if options.parent is None:
         return None
     parent = load_checkpoint(options.parent)
-    for name, value in weights_are_for(parent).items():
+    for name, value in weights_are_for(parent, options).items():
         given = getattr(options, name)
         if given is not None and given != value:
             flag = "--" + name.replace("_", "-")
@@ -36,8 +36,9 @@ def heard_by(parent: Checkpoint | None) -> frozenset[str]:
     return frozenset() if parent is None else frozenset(file.sha256 for file in parent.corpus if not file.held_out)
 
 
-def weights_are_for(checkpoint: Checkpoint) -> dict[str, object]:
-    """The options whose values the weights of a checkpoint are bound to."""
+def weights_are_for(checkpoint: Checkpoint, options: Options) -> dict[str, object]:
+    """The options whose values the weights of a checkpoint are bound to; `options` may ask for the same."""
     spec = checkpoint.spec
-    return {"size": size_of(checkpoint.network, spec), **{name: getattr(spec, name)
+    size = size_of(checkpoint.network, spec, options.size or DEFAULT_SIZE)
+    return {"size": size, **{name: getattr(spec, name)
                              for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "floor_db")}}

@@ -33,7 +33,7 @@ from .network import Decoder, Encoder, cosines
 
 SOFTNESS = 0.03  # e / largest s
 FAINTEST = 3e-3  # components under this share of the largest are treated as if they had it
-RESIDUAL_DB = 0.4  # RMS of the levels that latents may leave out, if there are enough of them
+RESIDUAL_DB = 0.15  # RMS of the levels that latents may leave out, if there are enough of them
 NOISE = 0.3  # of a latent as heard / the standard deviation of the faintest
 FIRST_LOGVAR_RANGE = (-9.8, -3.0)  # of the posterior at the start: sigma .0075 to .22
 MAX_PATCHES = 12_288  # enough for a covariance; more only costs seconds

@@ -118,13 +118,14 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             latent_frames = sum(source.frames for source in (*originals, *held_out)) // network.frames_per_latent
             most = affordable_latents(network.frames_per_latent, latent_frames)
             fitted = components.fit(network, RESIDUAL_DB / stats.std[0], most)
-            network = network_config(options.size or DEFAULT_SIZE, spec, fitted.parts)
+            left_out = components.left_out(fitted) * stats.std[0]
+            enough = left_out < 1.01 * RESIDUAL_DB
+            network = network_config(options.size or DEFAULT_SIZE, spec, fitted.parts, enough)
             trainer = Trainer(network, recipe, seed, device)
             stop.check()
             in_a_row = patches if network.frames_per_latent > 1 else _patches(originals, stats, 2)
             scale = _start(trainer, components, in_a_row, stats)
-            left_out = components.left_out(network) * stats.std[0]
-            progress.note(f"start: {network.latent_dim} principal components leave {left_out:.1f} dB of the corpus out")
+            progress.note(f"start: {network.latent_dim} principal components leave {left_out:.2g} dB of the corpus out")
         else:
             trainer = Trainer(network, recipe, seed, device)
             trainer.begin_with(parent.model_weights)

@@ -75,7 +75,7 @@ def _strangers(run: Path) -> bool:
 def _agree(options: Options, previous: Checkpoint) -> None:
     """Options given on resuming must be those the run was begun with."""
     copies = len(previous.recipe.pitches) - 1
-    begun = {"seed": previous.seed, "pitch_copies": copies, **weights_are_for(previous)}
+    begun = {"seed": previous.seed, "pitch_copies": copies, **weights_are_for(previous, options)}
     for name, value in begun.items():
         given = getattr(options, name)
         if given is not None and given != value:
