@@ -19,7 +19,7 @@ lint: $(STAMP)
 # The built-in model: 4000 steps on the demo corpus, some four minutes on one idle core.
 bundle: $(STAMP)
 	$(BIN)/distill-train corpus/demo -o build/bundle/run --steps 4000 --seed 1 --threads 1 --force
-	$(BIN)/distill-export build/bundle/run -o runtime/distill/models/vibraphone --name vibraphone --license CC0-1.0 --variants int8 --force
+	$(BIN)/distill-export build/bundle/run -o runtime/distill/models/vibraphone --name vibraphone --license CC0-1.0 --force
 
 # The bundle of 100 KB that the runtime's tests use.
 tiny: $(STAMP)

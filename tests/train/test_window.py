@@ -93,7 +93,8 @@ def test_bands_go_by_the_kind_of_sound() -> None:
             fewer = network_config(size, spec, tuple(latents // 4 for latents in network.parts))
             enough = network_config(size, spec, fewer.parts, enough=True)
             assert {size_of(shape, spec, size) for shape in (network, fewer, enough)} == {size}
-            assert 32 <= network.width <= fewer.width == SIZES[size].width and enough.width == SIZES[size].narrow
+            assert 32 <= network.width <= fewer.width == SIZES[size].most.width
+            assert (enough.width, enough.blocks) == SIZES[size].enough
             assert decoder_mmac_per_second(network, spec.frame_rate_hz) < SIZES[size].mmac
 
 

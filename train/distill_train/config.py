@@ -50,18 +50,26 @@ class NetworkConfig:
         return self.frames_per_latent * self.n_mels
 
 
+class Shape(NamedTuple):
+    """Of the blocks."""
+
+    width: int
+    blocks: int
+
+
 class Size(NamedTuple):
     """What `--size` chooses."""
 
-    width: int  # of the blocks, at most
-    narrow: int  # the same where the components leave nothing for them to add
-    blocks: int
+    most: Shape
+    enough: Shape  # where the components leave nothing out that matters, so that the blocks have little to add
     latents: int  # for each spectrogram frame, at most
     mmac: float  # of the decoder, million multiply-accumulates for a second of sound: the width keeps to it
 
 
 SIZES = {
-    "small": Size(96, 32, 2, 256, 50), "base": Size(160, 64, 2, 512, 65), "large": Size(320, 320, 3, 512, math.inf),
+    "small": Size(Shape(96, 2), Shape(32, 1), 256, 50),
+    "base": Size(Shape(160, 2), Shape(32, 1), 512, 65),
+    "large": Size(Shape(320, 3), Shape(160, 2), 512, math.inf),
 }
 _WIDTH_STEP = 16
 
@@ -88,18 +96,18 @@ def network_config(
     """The network for a `--size` name, the spectrograms that it is to learn and the latents of each part of a patch.
 
     How many these are is for the corpus to say (`pca.Components.fit`); without them, as many as it may have. enough:
-    they leave nothing out that matters, so the blocks, which add what components cannot, may be narrow. Where there
-    are many latents, the blocks are narrower still, so that the decoder keeps to what the size may cost: what
-    components leave out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP
+    they leave nothing out that matters, so the blocks, which add what components cannot, may be few. Where there are
+    many latents, the blocks are narrower, so that the decoder keeps to what the size may cost: what components leave
+    out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP
     wide.
     """
     check_size(size)
-    most = SIZES[size]
+    limits = SIZES[size]
     per_latent = frames_per_latent(spec.frame_rate_hz)
-    network = NetworkConfig(n_mels=spec.n_mels, frames_per_latent=per_latent, blocks=most.blocks,
-                            width=most.narrow if enough else most.width,
-                            parts=parts or (min(most.latents, spec.n_mels),) * per_latent)
-    while decoder_mmac_per_second(network, spec.frame_rate_hz) > most.mmac and network.width > _WIDTH_STEP:
+    parts = parts or (min(limits.latents, spec.n_mels),) * per_latent
+    shape = limits.enough if enough else limits.most
+    network = NetworkConfig(spec.n_mels, parts, per_latent, **shape._asdict())
+    while decoder_mmac_per_second(network, spec.frame_rate_hz) > limits.mmac and network.width > _WIDTH_STEP:
         network = replace(network, width=network.width - _WIDTH_STEP)
     return network
 
