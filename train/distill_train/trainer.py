@@ -21,7 +21,7 @@ from .loss import sample_latents, vae_loss
 from .network import Decoder, Encoder
 from .schedule import kl_weight, learning_rate
 
-_READ_EVERY = 2  # crops of a batch, of which one is enough for the few weights that read frequencies off
+_READ_EVERY = 4  # crops of a batch, of which one is enough for the few weights that read frequencies off
 
 
 class StepLoss(NamedTuple):
