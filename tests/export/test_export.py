@@ -105,7 +105,7 @@ def test_a_wrong_graph_fails_the_proof_and_leaves_nothing(
         return graph
 
     monkeypatch.setattr(build, "export_graph", crooked)
-    with pytest.raises(distill.NumericError, match="max error"):
+    with pytest.raises(distill.NumericError, match="parity failed"):
         export_bundle(trained, tmp_path / "bells")
     assert list(tmp_path.iterdir()) == []
 

@@ -40,7 +40,7 @@ def test_each_variant_has_its_own_proof(bundle: Path) -> None:
         assert entry.parity.level_db <= limits.level_db
         sizes.append(entry.bytes)
         errors.append(entry.parity.max_error)
-    assert sizes[1] < 0.7 * sizes[0] and sizes[2] < 0.7 * sizes[0]
+    assert sizes[1] < 0.75 * sizes[0] and sizes[2] < 0.85 * sizes[0]  # of which the graph itself is a third
     assert errors[0] < min(errors[1:])
 
 

@@ -100,7 +100,7 @@ def test_errors_are_one_line_and_leave_nothing(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--size", "base"), ("--n-mels", "48"), ("--n-fft", "1024"),
+@pytest.mark.parametrize(("flag", "value"), [("--size", "large"), ("--n-mels", "48"), ("--n-fft", "1024"),
                                             ("--sample-rate", "8000"), ("--hop-length", "64"), ("--floor-db", "-70")])
 def test_a_child_cannot_have_another_shape(
     corpus: Path, tmp_path: Path, small_flags: list[str], capsys: pytest.CaptureFixture[str], flag: str, value: str
