@@ -17,7 +17,7 @@ from distill.errors import InvalidValue, NotFound, NumericError
 from distill_train import load_checkpoint, original_spectrograms, session
 from distill_train.advice import stalled
 from distill_train.checkpoint import READER
-from distill_train.config import Recipe
+from distill_train.config import SIZES, Recipe
 from distill_train.schedule import Budget, kl_weight, learning_rate
 from distill_train.signals import Stopped, StopRequest
 from distill_train.trainer import Trainer
@@ -78,6 +78,17 @@ def test_the_best_moment_is_kept_where_training_makes_it_worse(small: Make, monk
     assert not all(torch.equal(checkpoint.ema[name], seen[1][name]) for name in latest)
     again = load_checkpoint(small().run)
     assert again.chosen == "best" and torch.equal(again.best["decoder.patch.bias"], seen[1]["decoder.patch.bias"])
+
+
+def test_the_network_is_as_large_as_what_the_components_leave_out(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few latents, as of a long corpus, leave much to the blocks."""
+    enough = go(small(steps=1)).checkpoint.network
+    monkeypatch.setattr("distill_train.prepare.affordable_latents", lambda per_latent, frames: 4 * per_latent)
+    few = go(small(steps=1, run=tmp_path / "few")).checkpoint.network
+    assert few.latent_dim < enough.latent_dim
+    assert (enough.width, enough.blocks) == SIZES["small"].enough and (few.width, few.blocks) == SIZES["small"].most
 
 
 def test_loss_falls(small: Make) -> None:
