@@ -30,7 +30,8 @@ def test_the_average_follows_weights_that_moved() -> None:
         trainer.step(Noise(), step / 30, 10.0)  # type: ignore[arg-type]
         if step % EVERY == 0:
             share = max(1 - DECAY**EVERY, EVERY / (step + 1))
-            expected = {name: tensor.lerp(trainer.state().weights[name], share) for name, tensor in expected.items()}
+            weights = trainer.state().weights
+            expected = {name: tensor.lerp(weights[name], share) for name, tensor in expected.items()}
     average = trainer.average()
     for name, tensor in expected.items():
         assert torch.allclose(average[name], tensor, atol=1e-6), name

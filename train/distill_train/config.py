@@ -98,8 +98,7 @@ def network_config(
     How many these are is for the corpus to say (`pca.Components.fit`); without them, as many as it may have. enough:
     they leave nothing out that matters, so the blocks, which add what components cannot, may be few. Where there are
     many latents, the blocks are narrower, so that the decoder keeps to what the size may cost: what components leave
-    out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP
-    wide.
+    out is heard more. Where bands and latents alone cost more than that, the blocks are _WIDTH_STEP wide.
     """
     check_size(size)
     limits = SIZES[size]
@@ -125,7 +124,8 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
 def size_of(network: NetworkConfig, spec: SpectrogramSpec, first: str = DEFAULT_SIZE) -> str:
     """The `--size` that has this shape with these spectrograms and latents, or "other".
 
-    Where many latents leave little width, two sizes may have one shape: then it is `first`, if that is among them.
+    Where components are enough, or many latents leave little width, two sizes may have one shape: then it is `first`,
+    if that is among them.
     """
     for size in sorted(SIZES, key=lambda size: size != first):
         shapes = [network_config(size, spec, network.parts, enough) for enough in (False, True)]
