@@ -29,15 +29,17 @@ from .axis import axis
 from .stft import BLOCK
 
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Turns = NDArray[np.int32]  # modulo two turns
 
 _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
 # A band that lay at most SLACK under both neighbours before is a peak that they have grown over. Where its level rests
 # instead, it is the second of two bins that share one partial: with a phase of its own it would cancel the first.
 _SLACK, _RESTS = np.float32(0.2), np.float32(0.15)  # nepers
 _HEARD = np.float32(40 / 20 * math.log(10))  # nepers under the loudest band of its frame, within which an onset counts
+TURN = 1 << 31  # units of a phase that make one
 FIRST_PHASE = 0.125  # turns, of what begins, where its group delay puts it
+_FIRST = np.int32(FIRST_PHASE * TURN)
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
 
@@ -140,7 +142,7 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         border = from_band[1:-1]
         np.subtract(place[1:], band[1:], out=border)
         border += valley
-        table.bin.take(border, out=from_bin[1:-1])
+        table.bin.take(border, out=from_bin[1:-1], mode="clip")
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
     fresh = is_fresh.take(place)
@@ -156,83 +158,65 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
 class PhaseIntegrator:
     """Sums phase over decisions; its state is the last frame. Results do not depend on how frames are grouped.
 
-    Phases are in turns and, between frames, in double precision. Per frame only the seeds are summed: the phase of
-    a bin is that of its seed plus the slope between them, which `cumsum` along the bins provides for all at once.
+    Phases are whole numbers, as in an oscillator that is tuned by one: they wrap by themselves, and no sum of them is
+    ever rounded. Per frame only the seeds' are summed. The phase of a bin is that of its seed plus the slope between
+    them, so it is the slopes' running sum along the bins (the bend) plus what its whole stretch has besides (its own).
     """
 
     def __init__(self, spec: SpectrogramSpec) -> None:
         self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
-        bins_to_turns = spec.hop_length / spec.n_fft  # a component at bin f makes f * hop / n_fft turns a hop
-        self._advance = axis(spec).centres * bins_to_turns
-        self._advance_per_unit = axis(spec).scale * bins_to_turns
-        # The last frame's seeds; seed 0 is nobody's: those that start afresh count from it.
-        self._theta: Doubles = np.zeros(1)
-        self._seed_bin: Indices = np.zeros(1, np.int64)
-        self._from_band: Indices = np.full(1, -spec.n_mels)  # where their stretches began, seen from the next frame
-        self._bend: Floats = np.zeros(spec.n_bins, np.float32)  # [n_bins] its slopes, summed
+        self._advance, self._advance_per_unit = advances(spec)
+        # the last frame
+        self._own: Turns = np.zeros(1, np.int32)  # of its stretches; stretch 0 is nobody's: who starts afresh adds to it
+        self._begins: Indices = np.zeros(spec.n_mels, np.int64)  # 1 where one begins
+        self._bend: Turns = np.zeros(spec.n_bins, np.int32)
 
-    def __call__(self, decisions: Decisions, deviation: Floats, slopes: Floats) -> Floats:
-        """Phase [m, n_bins], turns, of the next m >= 1 frames.
+    def __call__(self, decisions: Decisions, deviation: Floats, slopes: Floats) -> Turns:
+        """Phase [m, n_bins], of which TURN make a turn, of the next m >= 1 frames.
 
         deviation: [m, n_mels] spectrogram channel 1
-        slopes:    [m, n_bins] slope of the phase along frequency, turns per bin
+        slopes:    [m, n_bins] slope of the phase along frequency, turns per bin, within +-1
         """
-        d, m, n_mels, n_bins = decisions, decisions.frames, self._n_mels, self._n_bins
-        bend = np.empty((m + 1, n_bins), np.float32)  # row 0: the last frame
+        d, m, n_mels = decisions, decisions.frames, self._n_mels
+        bend = np.empty((m + 1, self._n_bins), np.int32)  # row 0: the last frame
         bend[0] = self._bend
-        _add_up(slopes, bend[1:])
-        flat_bend = bend.reshape(-1)
+        sums = bend[1:]
+        np.multiply(slopes, np.float32(TURN), out=sums, casting="unsafe")
+        np.add.accumulate(sums, axis=1, out=sums)
 
-        known = len(self._theta)  # seeds known from the last frame come first
-        here = d.bin  # in `bend`, that is its place in the frame before
-        place = np.concatenate([self._seed_bin, here + n_bins])
-        from_band = np.concatenate([self._from_band, d.from_band])
-        owner = np.arange(len(from_band) - 1).repeat(from_band[1:] - from_band[:-1])  # of each band
-        parent = owner.take(d.place)  # the owner of the seed's band, a frame before
+        begins = np.zeros((m + 1) * n_mels, np.int64)
+        begins[:n_mels] = self._begins
+        begins[n_mels:][d.from_band[:-1]] = 1
+        parent = np.add.accumulate(begins[:-n_mels]).take(d.place)  # the stretch that its band was in, a frame before
+        known = len(self._own)  # the last frame's come first
 
-        # what is added on the way from the parent's bin in the last frame to the seed's bin in this one
-        step = deviation.reshape(-1).take(d.place) * self._advance_per_unit.take(d.band)
-        step += self._advance.take(d.band)
-        step += flat_bend.take(here) - flat_bend.take(place.take(parent))
-        step -= np.rint(step)
-        bent = flat_bend.take(place[known:])
+        # what a stretch has more than its parent: the seed's advance, less what the bend at its bin makes of it
+        advance = (deviation * self._advance_per_unit).reshape(-1).take(d.place).astype(np.int64)
+        advance += self._advance.take(d.band)
+        step = advance.astype(np.int32)
+        step += (bend[:-1] - sums).reshape(-1).take(d.bin)
         np.copyto(parent, 0, where=d.fresh)
-        np.copyto(step, bent, where=d.fresh)
-        np.add(step, FIRST_PHASE, out=step, where=d.fresh)
+        np.copyto(step, _FIRST, where=d.fresh)
 
-        theta = np.concatenate([self._theta, step])
+        own = np.concatenate([self._own, step])
         starts = d.first_seed.tolist()
         for low, high in zip(starts[:-1], starts[1:], strict=True):
-            seeds = theta[known + low : known + high]
-            seeds += theta.take(parent[low:high])
+            stretches = own[known + low : known + high]
+            stretches += own.take(parent[low:high])
 
-        last = known + starts[m - 1]
-        self._theta = theta[last - 1 :].copy()
-        self._seed_bin = place[last - 1 :] - m * n_bins
-        self._from_band = from_band[last - 1 : -1] - m * n_mels
-        self._theta[0] = self._seed_bin[0] = 0
-        self._from_band[0] = -n_mels
+        self._own = own[known + starts[m - 1] - 1 :].copy()
+        self._own[0] = 0
+        self._begins = begins[-n_mels:].copy()
         self._bend = bend[m].copy()
-
-        own = theta[known:]
-        own -= np.rint(own)
-        own -= bent
-        phase = bend[1:]
-        phase += own.astype(np.float32).repeat(d.from_bin[1:] - d.from_bin[:-1]).reshape(m, n_bins)
-        return phase
+        sums += own[known:].repeat(d.from_bin[1:] - d.from_bin[:-1]).reshape(m, self._n_bins)
+        return sums
 
 
-def _add_up(rows: Floats, out: Floats) -> None:
-    """Running sums along the rows [m, n] into `out` [m, n].
+@lru_cache(maxsize=16)
+def advances(spec: SpectrogramSpec) -> tuple[Indices, Floats]:
+    """What a component at each band's centre adds to its phase in a hop, [n_mels] int64, of which TURN make a turn,
 
-    In a running sum each addition waits for the one before. As the real and the imaginary part of one complex row, two
-    rows wait together.
+    and what one unit of spectrogram channel 1 adds to that, [n_mels] float32.
     """
-    pairs = len(rows) // 2
-    if pairs:
-        both = np.empty((pairs, rows.shape[1]), np.complex64)
-        both.real, both.imag = rows[: 2 * pairs : 2], rows[1::2]
-        np.add.accumulate(both, axis=1, out=both)
-        out[: 2 * pairs : 2], out[1::2] = both.real, both.imag
-    if len(rows) % 2:
-        np.add.accumulate(rows[-1:], axis=1, out=out[-1:])
+    units = TURN * spec.hop_length / spec.n_fft  # of a component one bin above 0
+    return np.rint(axis(spec).centres * units).astype(np.int64), (axis(spec).scale * units).astype(np.float32)

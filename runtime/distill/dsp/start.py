@@ -12,7 +12,7 @@ from distill.spec import SpectrogramSpec
 
 from .axis import axis
 from .delay import slopes
-from .phase import PhaseIntegrator, decide
+from .phase import TURN, PhaseIntegrator, decide
 
 Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
@@ -20,6 +20,7 @@ Spectrum = NDArray[np.complex64]
 MAX_DB = 30.0  # levels above are cut: nothing that was analysed is louder, but a network may err
 LOOK_AHEAD = 1  # frames: the growth of a level is the difference between the next frame and the last
 _NEPERS_PER_DB = math.log(10) / 20
+_RADIANS = np.float32(2 * math.pi / TURN)
 _SILENCE = 1e-8  # of the floor's power: what a band at the floor keeps
 
 
@@ -68,13 +69,13 @@ class StartSpectrum:
         now = slice(before, before + m)
         decisions = decide(choosing[: before + m], before, spec)
         bent = slopes(levels, log_bins, before, m, decisions.onsets, spec)
-        phase = self._integrate(decisions, deviation[now], bent)
+        phase = self._integrate(decisions, deviation[now], bent).astype(np.float32)
+        phase *= _RADIANS
         log_magnitude = log_bins[now]
         if self._correct:
             log_magnitude = self._corrected(log_magnitude, levels[now])
         self._done += m
         magnitude = np.exp(log_magnitude)
-        phase *= np.float32(2 * math.pi)
         spectrum = np.empty((m, spec.n_bins), np.complex64)
         part = np.cos(phase)
         np.multiply(part, magnitude, out=spectrum.real)

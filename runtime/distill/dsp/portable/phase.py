@@ -3,16 +3,16 @@
 In numpy a frame's seeds are a short list. Here every band is carried along as if it were a seed; since a band's parent
 is always a seed of the frame before, what the other bands gather is never read.
 
-From one frame to the next, band i takes the phase of its parent and adds a step:
+From one frame to the next, band i takes what its parent has and adds a step:
 
-    theta[t, i] = theta[t - 1, parent[t, i]] + step[t, i]
+    own[t, i] = own[t - 1, parent[t, i]] + step[t, i]
 
 Such a frame is a map of phases, (parent, step), and two maps after one another are a map again:
 
     (parent1, step1) then (parent2, step2)  =  (parent1[parent2], step2 + step1[parent2])
 
 which is associative, so `scan` composes all frames of a block in log2(frames) steps. A band that starts afresh has
-nobody, a column of its own whose phase is always 0, as its parent.
+nobody, a column of its own whose phase is always 0, as its parent. Phases are whole numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from distill.dsp.phase import _BAND_BITS, _HEARD, _LEVEL_STEPS, _ONSET, _RESTS, _SLACK, FIRST_PHASE
+from distill.dsp.phase import _BAND_BITS, _FIRST, _HEARD, _LEVEL_STEPS, _ONSET, _RESTS, _SLACK, TURN
 
 from .scan import Items, running_maximum, running_minimum, scan
 from .tables import Tables
@@ -86,34 +86,30 @@ class PhaseIntegrator:
     def __init__(self, tables: Tables) -> None:
         xp, spec = tables.xp, tables.spec
         self._tables = tables
-        self._theta = xp.zeros(spec.n_mels + 1, dtype=xp.float64)  # turns; the last is nobody's
+        self._own = xp.zeros(spec.n_mels + 1, dtype=xp.int64)  # of each band; the last is nobody's
         self._owner = xp.zeros(spec.n_mels, dtype=xp.int64)
-        self._bend = xp.zeros(spec.n_bins, dtype=xp.float32)  # slopes along the bins, summed
+        self._bend = xp.zeros(spec.n_bins, dtype=xp.int64)  # slopes along the bins, summed
 
     def __call__(self, decisions: Decisions, deviation: Array, slopes: Array) -> Array:
-        """Phase [m, n_bins], turns, of the next m >= 1 frames.
+        """Phase [m, n_bins] int64, within two turns, of which TURN make one, of the next m >= 1 frames.
 
         deviation: [m, n_mels] spectrogram channel 1
         slopes:    [m, n_bins] slope of the phase along frequency, turns per bin
         """
         t, xp, n_mels = self._tables, self._tables.xp, self._tables.spec.n_mels
-        bend = xp.concat([self._bend[None, :], xp.cumulative_sum(slopes, axis=1)], axis=0)  # row 0: the last frame
-        at_seed = xp.take(bend, t.nearest_bin, axis=1)
+        sums = xp.cumulative_sum(xp.astype(slopes * float(TURN), xp.int64), axis=1)
+        bend = xp.concat([self._bend[None, :], sums], axis=0)  # row 0: the last frame
+        step = t.advance + xp.astype(deviation * t.advance_per_unit, xp.int64)
+        step = xp.where(decisions.fresh, int(_FIRST), step + xp.take(bend[:-1, :] - sums, t.nearest_bin, axis=1))
         owner = decisions.owner
-
         parent = xp.concat([self._owner[None, :], owner[:-1, :]], axis=0)
-        bent = at_seed[:-1, :] - xp.take_along_axis(at_seed[:-1, :], parent, axis=1)
-        step = t.advance + xp.astype(deviation, xp.float64) * t.advance_per_unit + xp.astype(bent, xp.float64)
-        step = xp.where(decisions.fresh, xp.astype(at_seed[1:, :], xp.float64) + FIRST_PHASE, step - xp.round(step))
         parent = xp.where(decisions.fresh, n_mels, parent)
         parent, step = self._with_nobody(parent, n_mels), self._with_nobody(step, 0)
         parent, turned = scan(self._composed, (parent, step), 0, xp)
-        theta = turned + xp.reshape(xp.take(self._theta, xp.reshape(parent, (-1,))), parent.shape)
-        theta = theta - xp.round(theta)
+        own = _wrapped(turned + xp.reshape(xp.take(self._own, xp.reshape(parent, (-1,))), parent.shape))
 
-        self._theta, self._owner, self._bend = theta[-1, :], owner[-1, :], bend[-1, :]
-        own = xp.astype(theta[:, :n_mels] - at_seed[1:, :], xp.float32)
-        return bend[1:, :] + xp.take(xp.take_along_axis(own, owner, axis=1), t.band_of_bin, axis=1)
+        self._own, self._owner, self._bend = own[-1, :], owner[-1, :], sums[-1, :]
+        return _wrapped(sums + xp.take(xp.take_along_axis(own[:, :n_mels], owner, axis=1), t.band_of_bin, axis=1))
 
     def _with_nobody(self, values: Array, nobody: int) -> Array:
         xp = self._tables.xp
@@ -124,3 +120,8 @@ class PhaseIntegrator:
         xp, parent = self._tables.xp, later[0]
         return (xp.take_along_axis(earlier[0], parent, axis=1),
                 later[1] + xp.take_along_axis(earlier[1], parent, axis=1))
+
+
+def _wrapped(phase: Array) -> Array:
+    """The same modulo two turns, from -TURN on: as 32 bits would hold it."""
+    return ((phase + TURN) & (2 * TURN - 1)) - TURN

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from distill.dsp.start import _NEPERS_PER_DB, _SILENCE, LOOK_AHEAD, MAX_DB
+from distill.dsp.start import _NEPERS_PER_DB, _RADIANS, _SILENCE, LOOK_AHEAD, MAX_DB
 
 from .delay import slopes
 from .phase import PhaseIntegrator, decide
@@ -52,13 +51,12 @@ class StartSpectrum:
         log_bins = t.to_bins(levels)
         decisions = decide(choosing[now, :], choosing[0, :] if before else None, t)
         bent = slopes(levels, log_bins, before, m, decisions.onset, t)
-        phase = self._integrate(decisions, deviation[now, :], bent)
+        phase = xp.astype(self._integrate(decisions, deviation[now, :], bent), xp.float32) * float(_RADIANS)
         log_magnitude = log_bins[now, :]
         if self._correct:
             power = t.to_bands(xp.exp(2.0 * log_magnitude)) + 1e-36
             log_magnitude = log_magnitude + t.to_bins(levels[now, :] - 0.5 * xp.log(power))
         magnitude = xp.exp(log_magnitude)
-        phase = phase * (2 * math.pi)
         real, imag = magnitude * xp.cos(phase), magnitude * xp.sin(phase)
         return xp.astype(real, xp.complex64) + xp.astype(imag, xp.complex64) * 1j, magnitude
 

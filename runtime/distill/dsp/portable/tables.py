@@ -9,6 +9,7 @@ import numpy as np
 
 from distill.dsp.axis import axis
 from distill.dsp.delay import per_growth, spread
+from distill.dsp.phase import advances
 from distill.dsp.stft import window
 from distill.spec import SpectrogramSpec
 
@@ -24,8 +25,7 @@ class Tables:
     nearest_bin:      [n_mels] int64, the bin nearest to each band's centre
     nearest_band:     [n_bins] int64, the band whose centre is nearest to each bin
     band_of_bin:      [n_bins] int64, the last band whose nearest bin is not above the bin
-    advance:          [n_mels] float64, turns that a component at the band's centre makes in a hop
-    advance_per_unit: [n_mels] float64, turns a hop for one unit of spectrogram channel 1
+    advance, advance_per_unit: see `distill.dsp.phase.advances`
     slope:            of the phase along frequency, turns per bin, where the level grows by one neper a hop
     spread:           [n_bins] float32, turns per bin, that bins have of their own where the level is steady
     analysis, synthesis: [overlap, hop_length] float32, the windows, halves swapped
@@ -36,7 +36,6 @@ class Tables:
         bands, win = axis(spec), window(spec)
         self.overlap = win.overlap
         self.slope = per_growth(spec)
-        bins_to_turns = spec.hop_length / spec.n_fft
         bins = np.arange(spec.n_bins)
         left = np.clip(np.searchsorted(bands.centres, bins, side="right") - 1, 0, spec.n_mels - 2)
         fraction = (bins - bands.centres[left]) / (bands.centres[left + 1] - bands.centres[left])
@@ -45,8 +44,8 @@ class Tables:
         self.filterbank = xp.asarray(np.ascontiguousarray(bands.filterbank.T))
         self.nearest_bin = xp.asarray(bands.nearest_bin)
         self.band_of_bin = xp.asarray(np.searchsorted(bands.nearest_bin, bins, side="right") - 1)
-        self.advance = xp.asarray(bands.centres * bins_to_turns)
-        self.advance_per_unit = xp.asarray(bands.scale * bins_to_turns)
+        advance, advance_per_unit = advances(spec)
+        self.advance, self.advance_per_unit = xp.asarray(advance), xp.asarray(advance_per_unit)
         self.nearest_band = xp.asarray(bands.nearest_band)
         self.spread = xp.asarray(spread(spec))
         self.analysis, self.synthesis = xp.asarray(win.analysis), xp.asarray(win.synthesis)
