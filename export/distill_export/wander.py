@@ -32,7 +32,7 @@ def gentle(spread: Array, prior: Prior, rate_hz: float, decoder: ChunkDecoder) -
     length = max(1, min(prior.total // _PIECES, round(_SECONDS / _PIECES * rate_hz)))
     starts = np.linspace(0, prior.total - length, _PIECES).astype(int)
     latents = np.concatenate([prior.latents[:, start:start + length] for start in starts], axis=1)
-    noise = SmoothNoise(spread, period_of(WANDER_SECONDS, rate_hz), np.random.SeedSequence(0)).take(latents.shape[1])
+    noise = SmoothNoise(spread, period_of(WANDER_SECONDS, rate_hz), (0,)).take(latents.shape[1])
     # Noise and its opposite: what one of them happens to add to the few moments that are loud, the other takes away.
     latents, noise = np.tile(latents, 2), np.concatenate([noise, -noise], axis=1)
     limit = 10 ** (float(prior.level.max()) / 10)  # the runtime lets no frame be louder than the corpus's loudest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import struct
 from pathlib import Path
@@ -92,7 +91,7 @@ class FileSink:
                 raise FileError(f"{self.path} exists; --force overwrites it")
             if not self._target.is_file():
                 raise FileError(f"{self.path} is no ordinary file")
-        self._temporary = self._target.with_name(f".distill-{secrets.token_hex(6)}.part")
+        self._temporary = self._target.with_name(f".distill-{os.urandom(6).hex()}.part")
         try:
             os.close(os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask does the rest
         except OSError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NumericError
+from .rng import Rng
 
 Array = NDArray[np.float32]
 BitDepth = Literal["16", "24", "float"]
@@ -27,7 +28,7 @@ class Quantizer:
 
     def __init__(self, bit_depth: BitDepth, seed: int) -> None:
         self._depth = bit_depth
-        self._rng = np.random.default_rng([seed, 0xD17])
+        self._rng = Rng((seed, 0xD17))
         self.clipped = 0
 
     def __call__(self, audio: Array) -> NDArray[Any]:
@@ -42,7 +43,7 @@ class Quantizer:
         top = (1 << significant) - 1
         self.clipped += int(np.count_nonzero((scaled > top + 1) | (scaled < -top - 1)))
         if self._depth == "16":
-            draws = self._rng.random((*scaled.shape, 2))
+            draws = self._rng.bits(scaled.size).view(np.uint32).reshape(*scaled.shape, 2) * 2.0**-32
             scaled += draws[..., 0] - draws[..., 1]
         np.clip(np.rint(scaled, out=scaled), -top - 1, top, out=scaled)
         scaled *= 1 << (bits - significant)

@@ -242,7 +242,10 @@ class Sidecar(Part, frozen=True):
 def strict_json(text: bytes | str, where: str, kind: type[DistillError] = BundleError) -> Any:
     """JSON without duplicate keys and without numbers that are not finite; raises `kind`, which names the file."""
     try:
-        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants, parse_float=_finite)
+        found = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        if not _all_finite(found):  # one that was too large, as 1e999; which one, and that of many is slow to find out
+            json.loads(text, parse_float=_finite)
+        return found
     except _Bad as error:
         raise kind(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:
@@ -293,6 +296,20 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constants(name: str) -> float:
     raise _Bad(f"`{name}` is not a finite number")
+
+
+def _all_finite(value: Any) -> bool:
+    """Whether a number in JSON's values may be infinite; numbers in a list are looked at by their sum."""
+    if isinstance(value, dict):
+        return all(map(_all_finite, value.values()))
+    if isinstance(value, list):
+        try:
+            return math.isfinite(sum(value))
+        except TypeError:
+            return all(map(_all_finite, value))
+        except OverflowError:
+            return False
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _finite(text: str) -> float:

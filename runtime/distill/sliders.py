@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidValue
+from .rng import Rng
 from .sidecar import Sidecar
 from .suggest import did_you_mean
 
@@ -133,8 +134,8 @@ class Sliders:
         """
         if not self.names:
             raise InvalidValue("there is nothing to randomize: this model has no sliders")
-        rng = np.random.default_rng([seed, 0x511DE])
-        drawn = np.clip(np.round(3.0 * rng.standard_normal(len(self.names)), 1), -LIMIT, LIMIT) + 0.0
+        drawn = 3.0 * Rng((seed, 0x511DE)).normal(len(self.names)).astype(np.float64)
+        drawn = np.clip(np.round(drawn, 1), -LIMIT, LIMIT) + 0.0
         return SliderValues({**dict(zip(self.names, drawn.tolist(), strict=True)), **self.named(held or {})})
 
 

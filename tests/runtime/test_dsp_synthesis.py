@@ -206,7 +206,8 @@ def test_decisions_do_not_depend_on_the_frames_beside() -> None:
         alone = decide(levels[max(0, frame - 1) : frame + 1], min(frame, 1), SMALL)
         first, last = whole.first_seed[frame : frame + 2]
         np.testing.assert_array_equal(alone.band, whole.band[first:last])
-        np.testing.assert_array_equal(alone.fresh, whole.fresh[first:last])
+        fresh = whole.fresh[(whole.fresh >= first) & (whole.fresh < last)]
+        np.testing.assert_array_equal(alone.fresh, fresh - first)
         for ours, theirs, size in ((alone.from_band, whole.from_band, SMALL.n_mels),
                                    (alone.from_bin, whole.from_bin, SMALL.n_bins)):
             np.testing.assert_array_equal(ours + frame * size, theirs[first : last + 1])

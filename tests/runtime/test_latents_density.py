@@ -57,24 +57,24 @@ def test_what_is_an_onset(level: np.ndarray, expected: list[int]) -> None:
 
 
 def test_the_clock_keeps_its_rate_and_can_be_asked_again() -> None:
-    clock = Clock(4.0, RATE, np.random.SeedSequence(1))
+    clock = Clock(4.0, RATE, (1,))
     events = list(itertools.islice(clock.since(0), 2000))
     gaps = np.diff(events)
     assert events[0] <= 1 and len(events) / (events[-1] / RATE) == pytest.approx(4, rel=0.02)
     assert gaps.min() >= 0.7 * RATE / 4 - 1 and gaps.max() <= 1.3 * RATE / 4 + 1
-    again = Clock(4.0, RATE, np.random.SeedSequence(1))
+    again = Clock(4.0, RATE, (1,))
     for start in (0, 500, 500, 1234):
         part = list(itertools.islice(again.since(start), 40))
         first = max(i for i, e in enumerate(events) if e <= max(start, events[0]))
         assert part == [e - start for e in events[first:first + 40]]
     assert len(again._events) < 60  # what is past is forgotten
-    only = Clock(4.0, RATE, np.random.SeedSequence(1))
+    only = Clock(4.0, RATE, (1,))
     assert list(itertools.islice(only.once(), 2000)) == events and len(only._events) < 2
 
 
 def test_a_clock_faster_than_the_latents_is_refused() -> None:
     with pytest.raises(InvalidValue, match="density is 12.*4 sounds"):
-        Clock(12.0, 12.0, np.random.SeedSequence(1))
+        Clock(12.0, 12.0, (1,))
 
 
 @pytest.mark.parametrize("density", [0.3, 1.0, 4.0, 10.0])
@@ -143,5 +143,5 @@ def test_crossfaded_segments_share_the_clock() -> None:
 
 def test_a_sound_under_way_is_joined_in_the_middle() -> None:
     source = struck((60,))
-    late = Struck(source, Onsets.of(source, RATE), RATE, np.random.SeedSequence(1), iter([-17, 30, 60]))
+    late = Struck(source, Onsets.of(source, RATE), RATE, (1,), iter([-17, 30, 60]))
     np.testing.assert_array_equal(late.take(5)[1], 1 + 17 + np.arange(5))

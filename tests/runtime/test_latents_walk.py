@@ -184,7 +184,7 @@ def test_spread_is_that_of_neighbours() -> None:
 
 
 def test_noise_is_smooth_and_of_constant_variance() -> None:
-    noise = SmoothNoise(np.eye(400, dtype=np.float32), 16, np.random.SeedSequence(1)).take(1600)
+    noise = SmoothNoise(np.eye(400, dtype=np.float32), 16, (1,)).take(1600)
     np.testing.assert_allclose((noise ** 2).mean(axis=0).reshape(-1, 16).mean(axis=0), 1, atol=0.05)
     assert np.abs(np.diff(noise, axis=1)).std() < 0.15
 

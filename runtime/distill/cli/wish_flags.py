@@ -91,6 +91,6 @@ def _preset(name: str | None, models: list[Model]) -> Mapping[str, Any]:
 
 
 def _drawn_seed() -> int:
-    import secrets
+    import os
 
-    return secrets.randbelow(1 << 31)
+    return int.from_bytes(os.urandom(4), "little") >> 1

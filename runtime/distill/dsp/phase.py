@@ -50,7 +50,7 @@ class Decisions(Struct, frozen=True, eq=False):
     first_seed: [frames + 1]  index of each frame's first seed; the last entry is the number of seeds
     place:      [seeds]       where the seed sits: frame * n_mels + band
     band, bin:  [seeds]       the band of that; frame * n_bins + the bin nearest to its centre
-    fresh:      [seeds]       whether it starts afresh, and does not go on from the frame before
+    fresh:      [any]         the seeds, ascending, that start afresh and do not go on from the frame before
     from_band:  [seeds + 1]   where its stretch begins: frame * n_mels + band; the last entry is frames * n_mels
     from_bin:   [seeds + 1]   the same in bins: frame * n_bins + bin
     onsets:     the frames, ascending, in which something begins that can be heard
@@ -61,7 +61,7 @@ class Decisions(Struct, frozen=True, eq=False):
     place: Indices
     band: Indices
     bin: Indices
-    fresh: NDArray[np.bool_]
+    fresh: Indices
     from_band: Indices
     from_bin: Indices
     onsets: Indices
@@ -145,14 +145,16 @@ def decide(levels: Floats, before: int, spec: SpectrogramSpec) -> Decisions:
         table.bin.take(border, out=from_bin[1:-1], mode="clip")
     from_band[first_seed] = first_band
     from_bin[first_seed] = first_bin
-    fresh = is_fresh.take(place)
-    begins = fresh.nonzero()[0]
-    if len(begins):
+    fresh = is_fresh.take(place).nonzero()[0]
+    onsets = fresh
+    if len(fresh):
         rows = levels[before:]
-        frame = first_seed.searchsorted(begins, side="right") - 1
-        heard = rows.reshape(-1).take(place[begins]) >= rows.max(axis=1).take(frame) - _HEARD
-        begins = np.bincount(frame[heard]).nonzero()[0]  # each once; np.unique would import numpy.ma, 5 ms
-    return Decisions(frames, first_seed, place, band, table.bin.take(place), fresh, from_band, from_bin, begins)
+        frame = first_seed.searchsorted(fresh, side="right") - 1
+        least = np.maximum.reduce(rows, axis=1)
+        least -= _HEARD
+        heard = rows.reshape(-1).take(place.take(fresh)) >= least.take(frame)
+        onsets = np.bincount(frame[heard]).nonzero()[0]  # each once; np.unique would import numpy.ma, 5 ms
+    return Decisions(frames, first_seed, place, band, table.bin.take(place), fresh, from_band, from_bin, onsets)
 
 
 class PhaseIntegrator:
@@ -167,7 +169,7 @@ class PhaseIntegrator:
         self._n_mels, self._n_bins = spec.n_mels, spec.n_bins
         self._advance, self._advance_per_unit = advances(spec)
         # the last frame
-        self._own: Turns = np.zeros(1, np.int32)  # of its stretches; stretch 0 is nobody's: who starts afresh adds to it
+        self._own: Turns = np.zeros(1, np.int32)  # of its stretches; 0 is nobody's, whom those that start afresh add to
         self._begins: Indices = np.zeros(spec.n_mels, np.int64)  # 1 where one begins
         self._bend: Turns = np.zeros(spec.n_bins, np.int32)
 
@@ -195,8 +197,9 @@ class PhaseIntegrator:
         advance += self._advance.take(d.band)
         step = advance.astype(np.int32)
         step += (bend[:-1] - sums).reshape(-1).take(d.bin)
-        np.copyto(parent, 0, where=d.fresh)
-        np.copyto(step, _FIRST, where=d.fresh)
+        if len(d.fresh):
+            parent[d.fresh] = 0
+            step[d.fresh] = _FIRST
 
         own = np.concatenate([self._own, step])
         starts = d.first_seed.tolist()

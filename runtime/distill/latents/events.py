@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distill.errors import InvalidValue
 from distill.prior import Prior
+from distill.rng import Rng, Seed
 
 from .onsets import LEAD, RISE_DB, Onsets
 
@@ -23,13 +24,13 @@ _AT_LEAST = 4  # onsets to choose from, where the corpus has them
 class Clock:
     """Latent frames in which sounds begin, endless; `since` may be asked again, for later and later frames."""
 
-    def __init__(self, density: float, rate_hz: float, seed: np.random.SeedSequence) -> None:
+    def __init__(self, density: float, rate_hz: float, seed: Seed) -> None:
         """density: sounds a second. Raises InvalidValue for more than one in three latent frames."""
         if density > rate_hz / 3:
             raise InvalidValue(f"density is {density:g}; this model's latents can begin {rate_hz / 3:.3g} sounds a "
                                "second at most")
         self._gap = rate_hz / density
-        self._rng = np.random.default_rng(seed)
+        self._rng = Rng(seed)
         self._time = float(LEAD)
         self._events = deque([LEAD])
 
@@ -57,7 +58,7 @@ class Clock:
             index += 1
 
     def _add(self) -> None:
-        self._time += self._gap * (1 + _IRREGULAR * float(self._rng.uniform(-1, 1)))
+        self._time += self._gap * (1 + _IRREGULAR * self._rng.uniform(-1, 1))
         self._events.append(round(self._time))
 
 
@@ -68,7 +69,7 @@ class Struck:
     left to sink to the quietest moment of the corpus: nothing begins that was not asked for.
     """
 
-    def __init__(self, prior: Prior, onsets: Onsets, rate_hz: float, seed: np.random.SeedSequence,
+    def __init__(self, prior: Prior, onsets: Onsets, rate_hz: float, seed: Seed,
                  events: Iterator[int], near: int | None = None) -> None:
         """events: frames, rising, the first of them at most LEAD. near: the recording the first sound comes from.
 
@@ -76,7 +77,7 @@ class Struck:
         """
         need_onsets(prior, onsets, rate_hz, near)
         self._prior, self._onsets, self._events = prior, onsets, events
-        self._rng = np.random.default_rng(seed)
+        self._rng = Rng(seed)
         self._quiet = prior.at(int(np.argmin(prior.level)))
         self._fade = max(2, round(_FADE_SECONDS * rate_hz))
         self._near = near
@@ -115,7 +116,7 @@ class Struck:
             self._near = None
         elif len(fit) > 1:
             fit = fit[fit != self._last]
-        self._last = int(fit[self._rng.integers(len(fit))])
+        self._last = int(fit[self._rng.below(len(fit))])
         onset = int(self._onsets.positions[self._last])
         self._begin = self._prior.span(self._prior.file_of(onset))[0]
         self._stop = onset + int(room[self._last])

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from distill.knobs import Knobs
 from distill.prior import Prior
+from distill.rng import Rng
 
 from .louder import LevelOf, louder
 from .noise import SmoothNoise, period_of
@@ -48,7 +49,7 @@ class Interpolation(Source):
                  level_of: LevelOf | None = None) -> None:
         """level_of: of latents that are held; None leaves levels as they come."""
         path_seed, noise_seed = path_and_noise(knobs.seed, lane)
-        self._rng = np.random.default_rng(path_seed)
+        self._rng = Rng(path_seed)
         self._posterior, self._prior = posterior, prior
         self._choice = np.empty(0, np.int64) if prior is None else np.flatnonzero(prior.within(_ANCHOR_DB))
         self._period = max(1, round(knobs.chosen("interval") * rate_hz))
@@ -119,14 +120,13 @@ class Interpolation(Source):
     def _anchor(self, near: str | None = None) -> Array:
         """A moment of the corpus that sounds, as seen from its mean, in its standard deviations."""
         if self._prior is None:
-            latent = self._posterior.mean + self._posterior.root @ self._rng.standard_normal(
-                self._posterior.root.shape[1], np.float32)
+            latent = self._posterior.mean + self._posterior.root @ self._rng.normal(self._posterior.root.shape[1])
         else:
             choice = self._choice
             if near is not None:
                 start, stop = self._prior.span(self._prior.named(near))
                 choice = choice[(choice >= start) & (choice < stop)]
-            latent = self._prior.at(int(choice[self._rng.integers(len(choice))]))
+            latent = self._prior.at(int(choice[self._rng.below(len(choice))]))
         anchor: Array = (latent - self._posterior.mean) / self._posterior.std
         return anchor
 

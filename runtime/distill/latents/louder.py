@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.prior import Prior
+from distill.rng import Rng
 
 from .posterior import Posterior
 
@@ -25,7 +26,7 @@ def louder(posterior: Posterior, prior: Prior | None, level_of: LevelOf) -> Arra
     """
     if prior is not None:
         return prior.once(louder, lambda: _direction(prior.at(prior.sounding), prior.level[prior.sounding]))
-    drawn = np.random.default_rng(0).standard_normal((posterior.root.shape[1], _DRAWN), np.float32)
+    drawn = Rng((0,)).normal(posterior.root.shape[1] * _DRAWN).reshape(-1, _DRAWN)
     latents = posterior.mean[:, None] + posterior.root @ drawn
     return _direction(latents, level_of(latents))
 

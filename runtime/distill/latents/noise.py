@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.rng import Rng, Seed
+
 Array = NDArray[np.float32]
 
 
@@ -15,9 +17,9 @@ class SmoothNoise:
     variance between knots is that at the knots.
     """
 
-    def __init__(self, root: Array, period: int, seed: np.random.SeedSequence) -> None:
+    def __init__(self, root: Array, period: int, seed: Seed) -> None:
         self._root = root
-        self._rng = np.random.default_rng(seed)
+        self._rng = Rng(seed)
         angle = np.arange(period, dtype=np.float32) * np.float32(np.pi / 2 / period)
         self._fade = np.cos(angle), np.sin(angle)
         self._period, self._phase = period, 0
@@ -38,7 +40,7 @@ class SmoothNoise:
         return np.concatenate(pieces, axis=1) if pieces else np.empty((len(self._root), 0), np.float32)
 
     def _knot(self) -> Array:
-        return self._root @ self._rng.standard_normal(self._root.shape[1], np.float32)
+        return self._root @ self._rng.normal(self._root.shape[1])
 
 
 def period_of(seconds: float, rate_hz: float) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distill.knobs import Knobs
 from distill.prior import Prior
+from distill.rng import Rng
 
 from .cut import Cut
 from .events import Clock, Struck
@@ -35,7 +36,7 @@ class Segments(Source):
         self._prior, self._rate, self._knobs = prior, rate_hz, knobs
         self._cut = Cut.of(knobs, rate_hz)
         path_seed, noise_seed = path_and_noise(knobs.seed, lane)
-        clock_seed, self._seeds = path_seed.spawn(2)
+        clock_seed, self._seed = (*path_seed, 0), (*path_seed, 1)
         self._near = None if knobs.near is None else prior.named(knobs.near)
         self._clock = None if knobs.density is None else Clock(knobs.density, rate_hz, clock_seed)
         self._onsets = None if self._clock is None else Onsets.of(prior, rate_hz)
@@ -59,14 +60,13 @@ class Segments(Source):
         return out
 
     def _new_path(self) -> Path:
-        (seed,) = self._seeds.spawn(1)
+        seed = (*self._seed, self._number)
         if self._clock is not None and self._onsets is not None:
             events = self._clock.since(self._number * self._cut.stride)
             return Struck(self._prior, self._onsets, self._rate, seed, events, self._near)
-        place_seed, trail_seed = seed.spawn(2)
-        place = int(np.random.default_rng(place_seed).integers(self._prior.total))
+        place = Rng((*seed, 0)).below(self._prior.total)
         start = place if self._near is None else self._prior.span(self._near)[0]
-        return Trail(self._prior, self._rate, trail_seed, 0.0, start)
+        return Trail(self._prior, self._rate, (*seed, 1), 0.0, start)
 
 
 class DriftSegments(Source):
@@ -76,7 +76,7 @@ class DriftSegments(Source):
         self._posterior, self._rate, self._lane = posterior, rate_hz, lane
         self._length = Cut.of(knobs, rate_hz).length
         self._wander = np.float32(knobs.chosen("wander"))
-        self._seeds = np.random.default_rng(np.random.SeedSequence(knobs.seed))
+        self._seeds = Rng((knobs.seed,))
         self._frame = 0
         self._drift = self._new_drift()
 
@@ -96,5 +96,5 @@ class DriftSegments(Source):
         return self._drift.wandered(drawn, wander)
 
     def _new_drift(self) -> Drift:
-        return Drift(self._posterior, self._rate, int(self._seeds.integers(1 << 62)), float(self._wander),
+        return Drift(self._posterior, self._rate, self._seeds.below(1 << 62), float(self._wander),
                      self._lane)

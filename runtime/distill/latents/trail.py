@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.prior import Prior
+from distill.rng import GOLDEN, Rng, Seed
 
 Array = NDArray[np.float32]
 
@@ -21,7 +22,6 @@ _JOIN = 4  # latent frames of crossfade at a jump between neighbours
 TAKE_SECONDS = 10.0  # what is asked for most
 _LOUDER_DB = 0.5  # than its recording a take may be for beginning where that does
 _BEFORE_SECONDS = 0.25  # of a recording before a moment that are gone back to, so that its attack is not just missed
-_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 
 
 class Trail:
@@ -32,11 +32,11 @@ class Trail:
     usually are in this corpus.
     """
 
-    def __init__(self, prior: Prior, rate_hz: float, seed: np.random.SeedSequence, jumps: float,
+    def __init__(self, prior: Prior, rate_hz: float, seed: Seed, jumps: float,
                  start: int) -> None:
         """start: the latent frame to begin with."""
         self._prior = prior
-        self._rng = np.random.default_rng(seed)
+        self._rng = Rng(seed)
         self._apart = max(1, round(0.5 * rate_hz))
         self._mean_stay = rate_hz / jumps if jumps > 0 else np.inf  # latent frames between tries to jump
         self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
@@ -78,11 +78,11 @@ class Trail:
         self._left_until_jump = self._stay()
 
     def _round(self) -> list[int]:
-        return [int(file) for file in self._rng.permutation(len(self._prior.files))]
+        return self._rng.permutation(len(self._prior.files))
 
     def _try_jump(self) -> None:
         self._left_until_jump = self._stay()
-        choice = int(self._rng.integers(_NEIGHBOURS))
+        choice = self._rng.below(_NEIGHBOURS)
         if self._stop - self._position <= 2 * _JOIN:
             return
         nearest, distance = self._prior.neighbours(self._position, _NEIGHBOURS, self._apart)
@@ -98,7 +98,7 @@ class Trail:
         self._file, self._position, self._stop = file, target, stop
 
     def _stay(self) -> float:
-        return float(self._rng.exponential(self._mean_stay)) if self._mean_stay < np.inf else np.inf
+        return self._rng.exponential(self._mean_stay) if self._mean_stay < np.inf else np.inf
 
 
 def _joined(old: Array, new: Array) -> Array | None:
@@ -118,7 +118,7 @@ def beginning(prior: Prior, rate_hz: float, seed: int) -> int:
     golden ratio, modulo one (Weyl 1916): they lie evenly over the corpus, so that takes of seeds that follow each
     other differ, and a few of them make up the corpus.
     """
-    moment = (seed * _GOLDEN % (1 << 64)) * prior.total >> 64
+    moment = (seed * GOLDEN % (1 << 64)) * prior.total >> 64
     start, stop = prior.span(prior.file_of(moment))
     if moment - start <= _BEFORE_SECONDS * rate_hz:
         return start

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distill.errors import InvalidValue
 from distill.knobs import Knobs
+from distill.rng import Rng
 
 from .noise import SmoothNoise, period_of
 from .posterior import Posterior
@@ -41,7 +42,7 @@ class Vector(Source):
         elif posterior.middle is not None:
             middle = posterior.middle
         else:
-            drawn = np.random.default_rng(path_seed.spawn(1)[0]).standard_normal(posterior.root.shape[1], np.float32)
+            drawn = Rng((*path_seed, 0)).normal(posterior.root.shape[1])
             middle = posterior.mean + posterior.root @ drawn
         self._middle = middle[:, None]
         period = period_of(_SECONDS, rate_hz)

@@ -54,7 +54,7 @@ class Walk(Source):
             from .events import Clock, Struck
             from .onsets import Onsets
 
-            clock_seed, choice_seed = path_seed.spawn(2)
+            clock_seed, choice_seed = (*path_seed, 0), (*path_seed, 1)
             clock = Clock(knobs.density, rate_hz, clock_seed)
             self._path = Struck(prior, Onsets.of(prior, rate_hz), rate_hz, choice_seed, clock.once(), near)
         self._noise = SmoothNoise(prior.spread, period_of(WANDER_SECONDS, rate_hz), noise_seed)
