@@ -5,8 +5,8 @@ plus the advance that its instantaneous frequency asks for. Its neighbours follo
 (identity phase locking: Laroche & Dolson, 1999), bent by the group delay that `distill.dsp.delay` reads off the levels.
 
 A peak that rose by more than 18 dB is an onset: it has no past and starts afresh, as do all peaks of the first frame.
-What its group delay says is then its whole phase: all that begins together starts from one phase, a quarter of a turn,
-as a sine does that begins there.
+What its group delay says is then its whole phase: all that begins together starts from one phase, an eighth of a turn,
+between the even and the odd response to a stroke.
 
 Two steps. `decide` makes every yes-or-no choice: which bands are peaks ("seeds"), and where the stretch of bins
 that follows each of them ends. `PhaseIntegrator` does the sums, which are continuous in the spectrogram. A small
@@ -38,7 +38,7 @@ _ONSET = np.float32(18 / 20 * math.log(10))  # 18 dB, nepers
 _SLACK, _RESTS = np.float32(0.2), np.float32(0.15)  # nepers
 _HEARD = np.float32(40 / 20 * math.log(10))  # nepers under the loudest band of its frame, within which an onset counts
 TURN = 1 << 31  # units of a phase that make one
-_FIRST = np.int32(TURN // 4)  # phase of what begins, where its group delay puts it
+_FIRST = np.int32(TURN // 8)  # phase of what begins, where its group delay puts it
 _BAND_BITS = 14  # n_mels < 2^14
 _LEVEL_STEPS = np.float32(2048.0)  # per neper, when a level and a band share one integer
 

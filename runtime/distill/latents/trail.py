@@ -30,6 +30,10 @@ class Trail:
     A recording that ends is followed by the start of another: sounds begin as they did in the corpus. `jumps` times
     a second on average the way goes on from a near neighbour of where it is, if there is one as near as neighbours
     usually are in this corpus.
+
+    Recordings come in rounds, each of them once a round, and from round to round none moves far. In rounds of any order
+    the one that a way begins with, a long one more often than a short one, would be away for a round and a half on
+    average: of one long sound and four short ones, ten seconds had 1.2 times the corpus's attacks.
     """
 
     def __init__(self, prior: Prior, rate_hz: float, seed: Seed, jumps: float,
@@ -42,8 +46,10 @@ class Trail:
         self._limit = prior.usual_distance(self._apart) if jumps > 0 else 0.0
         self._from: Array | None = None  # the old recording's latents during a join
         self._position, self._file = start, prior.file_of(start)
-        self._waiting = self._round()  # recordings that have not come up in this round, the next one last
-        self._waiting.remove(self._file)
+        order = self._rng.permutation(len(prior.files))
+        order.remove(self._file)
+        self._order = [self._file, *order]  # of this round
+        self._waiting = self._order[:0:-1]  # those that have not come up in it, the next one last
         self._stop = prior.span(self._file)[1]
         self._left_until_jump = self._stay()
 
@@ -69,7 +75,7 @@ class Trail:
         return out
 
     def _next_file(self) -> None:
-        self._waiting = self._waiting or self._round()
+        self._waiting = self._waiting or self._next_round()
         if self._waiting[-1] == self._file:  # not the same one twice in a row, where there is another
             self._waiting.insert(0, self._waiting.pop())
         self._file = self._waiting.pop()
@@ -77,8 +83,11 @@ class Trail:
         self._from = None
         self._left_until_jump = self._stay()
 
-    def _round(self) -> list[int]:
-        return self._rng.permutation(len(self._prior.files))
+    def _next_round(self) -> list[int]:
+        reach = len(self._order) / 2
+        keys = {file: place + self._rng.uniform(0, reach) for place, file in enumerate(self._order)}
+        self._order.sort(key=keys.__getitem__)
+        return self._order[::-1]
 
     def _try_jump(self) -> None:
         self._left_until_jump = self._stay()
