@@ -31,7 +31,7 @@ def eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
         n_mels=model.spec.n_mels, parts=_parts(graph), width=width, expansion=hidden // width,
         frames_per_latent=model.sidecar.latent.frames_per_latent,
         blocks=sum(name.endswith("norm.weight") for name in tensors),
-        kernel_size=tensors["blocks.0.depthwise.weight"].shape[2], looks=len(look))).eval()
+        kernel_size=tensors["blocks.0.depthwise.weight"].shape[2])).eval()
     # in the graph a linear layer is a nameless product and a sum with its named bias
     adds = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
     for node in graph.node:

@@ -12,7 +12,7 @@ from distill.spec import SpectrogramSpec
 from .options import DEFAULT_SIZE
 
 REACH = 3  # bands to either side that a frequency is read off
-LOOKS, STROKE_LOOKS = 6, 12  # features of such a neighbourhood; the short windows of strokes show less of it
+LOOKS = 6  # features of such a neighbourhood
 KNOTS = 16  # places along the bands where these have offsets of their own
 
 
@@ -27,7 +27,6 @@ class NetworkConfig:
     blocks: int = 2  # ConvNeXt blocks on either side
     expansion: int = 3  # hidden width of a block / width
     kernel_size: int = 7  # latent frames that a block's convolution sees; odd
-    looks: int = LOOKS  # features that a frequency is read off
 
     def __post_init__(self) -> None:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "parts"}
@@ -106,8 +105,7 @@ def network_config(
     per_latent = frames_per_latent(spec.frame_rate_hz)
     parts = parts or (min(limits.latents, spec.n_mels),) * per_latent
     shape = limits.enough if enough else limits.most
-    looks = LOOKS if per_latent <= 2 else STROKE_LOOKS
-    network = NetworkConfig(spec.n_mels, parts, per_latent, **shape._asdict(), looks=looks)
+    network = NetworkConfig(spec.n_mels, parts, per_latent, **shape._asdict())
     while decoder_mmac_per_second(network, spec.frame_rate_hz) > limits.mmac and network.width > _WIDTH_STEP:
         network = replace(network, width=network.width - _WIDTH_STEP)
     return network
@@ -119,7 +117,7 @@ def decoder_mmac_per_second(config: NetworkConfig, frame_rate_hz: float) -> floa
     block = width * config.kernel_size + 2 * config.expansion * width * width
     blocks = config.latent_dim * width + config.blocks * block + width * config.patch_size
     direct = config.latent_dim * config.n_mels + frames * config.patch_size
-    reading = frames * config.n_mels * config.looks * (2 * (2 * REACH + 1) + 1)  # to look at two frames, to say
+    reading = frames * config.n_mels * LOOKS * (2 * (2 * REACH + 1) + 1)  # to look at two frames, to say
     return (blocks + direct + reading) * frame_rate_hz / frames / 1e6
 
 

@@ -29,12 +29,12 @@ class FrequencyReader(nn.Module):
 
     between: Tensor
 
-    def __init__(self, n_mels: int, looks: int = LOOKS) -> None:
+    def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("between", _between(n_mels), persistent=False)
-        self.look = nn.Conv1d(2, looks, 2 * REACH + 1, padding=REACH, bias=False)
-        self.offset = nn.Parameter(torch.zeros(looks, KNOTS))
-        self.say = nn.Conv1d(looks, 1, 1)
+        self.look = nn.Conv1d(2, LOOKS, 2 * REACH + 1, padding=REACH, bias=False)
+        self.offset = nn.Parameter(torch.zeros(LOOKS, KNOTS))
+        self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
         # one picture, frames by bands, and windows of two frames over it: a quarter faster than a picture a frame

@@ -133,7 +133,7 @@ class Decoder(nn.Module):
         self.expand = nn.Linear(config.latent_dim, config.width)
         self.blocks = Blocks(config)
         self.patch = nn.Linear(config.width, config.patch_size)
-        self.frequency = FrequencyReader(config.n_mels, config.looks)
+        self.frequency = FrequencyReader(config.n_mels)
 
     @property
     def receptive_field(self) -> ReceptiveField:
