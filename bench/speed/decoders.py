@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill.model import Model
-from distill_train.config import REACH, NetworkConfig
+from distill_train.config import LOOKS, NetworkConfig
 from distill_train.network import Decoder
 
 Array = NDArray[np.float32]
@@ -25,7 +25,6 @@ def eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
     """The decoder as the PyTorch module it was trained as, with the weights of the bundle's graph."""
     graph = onnx.load(bundle / "decoder.onnx").graph
     tensors = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in graph.initializer}
-    look = next(t for t in tensors.values() if t.dim() == 4 and t.shape[1:] == (1, 2, 2 * REACH + 1))
     width, hidden = len(tensors["expand.bias"]), len(tensors["blocks.0.expand.bias"])
     decoder = Decoder(NetworkConfig(
         n_mels=model.spec.n_mels, parts=_parts(graph), width=width, expansion=hidden // width,
@@ -38,10 +37,8 @@ def eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
         if node.op_type == "MatMul" and node.input[1] in tensors:
             bias = next(name for name in adds[node.output[0]].input if name in tensors)
             tensors[bias.removesuffix("bias") + "weight"] = tensors[node.input[1]].T
-    # what reads the frequencies is in the graph as windows over two frames, its offsets as they are between the knots
-    tensors["frequency.look.weight"] = look[:, 0].flip(1)
-    tensors["frequency.say.weight"] = _shaped(tensors, (1, len(look), 1, 1))[..., 0]
-    folded = _shaped(tensors, (len(look), 1, model.spec.n_mels))[:, 0]
+    # the offsets are in the graph as they are between the knots
+    folded = next(tensor for tensor in tensors.values() if tensor.shape == (LOOKS, model.spec.n_mels))
     tensors["frequency.offset"] = folded @ torch.linalg.pinv(decoder.frequency.between)
     decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()})
     tensor = torch.from_numpy(latents)[None]
@@ -55,10 +52,6 @@ def eager(bundle: Path, model: Model, latents: Array) -> Callable[[], object]:
     if error > 1e-4:
         raise SystemExit(f"the module in PyTorch and the graph differ by {error:.1e}")
     return task
-
-
-def _shaped(tensors: dict[str, torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
-    return next(tensor for tensor in tensors.values() if tensor.shape == shape)
 
 
 def _parts(graph: onnx.GraphProto) -> tuple[int, ...]:

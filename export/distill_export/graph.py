@@ -7,7 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
@@ -88,66 +88,50 @@ def receptive_field(model: onnx.ModelProto) -> tuple[int, int]:
     ValueError for those whose reach is not known to be finite.
     """
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in (*inferred.input, *inferred.value_info)}
-    reach: dict[str, _Reach] = {}
+    reach: dict[str, tuple[int, int]] = {}
     for node in model.graph.node:
-        own = _further(node, constants, shapes.get(node.input[0]) if node.input else None)
-        before = [reach[name] for name in node.input if name in reach] or [_Reach()]
-        late = min(one.late for one in before)
-        made_up = min(late, own.early)
-        found = _Reach(max(one.left for one in before) + own.left,
-                       max(one.right for one in before) + own.right + own.early - made_up, late - made_up + own.late)
+        left, right = _further(node, constants, shapes.get(node.input[0]) if node.input else None)
+        left += max((reach.get(name, (0, 0))[0] for name in node.input), default=0)
+        right += max((reach.get(name, (0, 0))[1] for name in node.input), default=0)
         for name in node.output:
-            reach[name] = found
-    return reach[model.graph.output[0].name][:2]
+            reach[name] = (left, right)
+    return reach[model.graph.output[0].name]
 
 
-class _Reach(NamedTuple):
-    """In frames. late: how many a tensor is behind its input, which who looks ahead makes up for first."""
+def _further(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]], shape: Any) -> tuple[int, int]:
+    """Frames of its input to the left and right that one frame of a node's output depends on.
 
-    left: int = 0
-    right: int = 0
-    late: int = 0
-    early: int = 0  # of a node: how many it looks ahead
-
-
-def _further(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]], shape: Any) -> _Reach:
-    """How much further a node's output reaches than its input.
-
-    A convolution of kernel k, dilation d and left padding p looks p frames back and (k - 1) * d - p ahead. Padding
-    makes what follows late by as many frames, and what lies after the end goes back to it; a slice from the n-th frame
-    on comes n early. Only axes of unknown length count, for the others are bands and features. A frame counts as a
-    latent frame, also behind the step to several spectrogram frames in each, after which there is no way back: never
-    too few, and parity tells if too many.
+    A convolution of kernel k, dilation d and left padding p: p to the left, (k - 1) * d - p to the right. Padding makes
+    what follows late by as many frames, and what lies after the end goes back to it; a slice from the n-th frame on
+    comes n early. Only axes of unknown length count, for the others are bands and features. A frame counts as a latent
+    frame, also behind the step to several spectrogram frames in each: never too few, and parity tells if too many.
     """
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     along = [axis for axis, dim in enumerate(shape) if not dim.HasField("dim_value")] if shape else None
     if node.op_type in _BY_FRAME:
-        return _Reach()
+        return 0, 0
     if node.op_type == "Conv":
-        kernel = attributes["kernel_shape"]
-        none, ones = [0] * 2 * len(kernel), [1] * len(kernel)
-        over = range(len(kernel)) if along is None else [axis - 2 for axis in along if axis >= 2]
-        if any(attributes.get("strides", ones)[i] != 1 for i in over):
+        if along is not None and len(shape) - 1 not in along:
+            return 0, 0
+        if attributes.get("strides", [1])[0] != 1:
             raise ValueError("a strided convolution changes the rate")
-        before = sum(attributes.get("pads", none)[i] for i in over)
-        whole = sum((kernel[i] - 1) * attributes.get("dilations", ones)[i] for i in over)
-        return _Reach(left=before, early=whole - before)
+        before = attributes.get("pads", [0])[0]
+        return before, (attributes["kernel_shape"][0] - 1) * attributes.get("dilations", [1])[0] - before
     if node.op_type in _ALONG_AXIS and along is not None:
         axis = attributes.get("axis", -1 if node.op_type in ("LayerNormalization", "Softmax") else 0) % len(shape)
         if axis not in along:
-            return _Reach()
+            return 0, 0
     given = [constants.get(name) for name in node.input[1:]]
     if node.op_type == "Pad" and along is not None and attributes.get("mode", b"constant") in (b"constant", b"edge"):
         pads = given[0]
         if pads is not None and len(pads) == 2 * len(shape) and (pads >= 0).all():
-            before = sum(int(pads[axis]) for axis in along)
-            return _Reach(before, sum(int(pads[axis + len(shape)]) for axis in along), late=before)
+            return sum(int(pads[axis]) for axis in along), sum(int(pads[axis + len(shape)]) for axis in along)
     if node.op_type == "Slice" and along is not None and len(given) > 2 and all(value is not None for value in given):
         starts, ends, axes, *steps = (np.ravel(value) for value in given if value is not None)
         open_ended = (ends < 0) | (ends > _FRAMES)  # else it is a few frames, which might be set against all others
         timely = np.isin(axes % len(shape), along)
         if (starts >= 0).all() and open_ended[timely].all() and all((step == 1).all() for step in steps):
-            return _Reach(early=int(starts[timely].sum()))
+            return 0, int(starts[timely].sum())
     raise ValueError(f"{node.op_type} has no receptive field that could be bounded")

@@ -161,19 +161,6 @@ def test_frames_moved_in_time_count_and_moved_bands_do_not() -> None:
     graph = export_graph(Moved(), "latents", "spectrogram", torch.zeros(2, 3, 16))
     assert receptive_field(graph) == (3, 0)
 
-    class Windows(torch.nn.Module):
-        """Of three frames, the last of them the own one, and five bands."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.over = torch.nn.Conv2d(1, 1, (5, 3), padding=(2, 0))
-
-        def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            picture: torch.Tensor = self.over(torch.nn.functional.pad(latents, (2, 0), mode="replicate")[:, None])
-            return picture[:, 0]
-
-    assert receptive_field(export_graph(Windows(), "latents", "spectrogram", torch.zeros(2, 8, 16))) == (2, 0)
-
     class Early(torch.nn.Module):
         def forward(self, latents: torch.Tensor) -> torch.Tensor:
             return latents[:, :, :-2] + latents[:, :, 2:]

@@ -249,6 +249,13 @@ def test_frequencies_are_read_off_levels_of_notes_never_heard() -> None:
     assert frequency_loss(read, now, 20.0) < 0.5 * frequency_loss(torch.zeros_like(read), now, 20.0)
 
 
+def test_frequencies_read_at_once_are_the_same() -> None:
+    torch.manual_seed(0)
+    reader, levels = FrequencyReader(64), torch.randn(3, 9, 64)
+    torch.nn.init.normal_(reader.offset)
+    torch.testing.assert_close(reader.at_once(levels), reader(levels), rtol=1e-5, atol=1e-5)
+
+
 def test_transposed_levels_are_near_those_of_the_sound_at_that_pitch() -> None:
     spec = SpectrogramSpec(sample_rate=16_000, n_fft=512, hop_length=128, n_mels=64)
     time = np.arange(1600) / spec.sample_rate

@@ -37,7 +37,17 @@ class FrequencyReader(nn.Module):
         self.say = nn.Conv1d(LOOKS, 1, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
-        # one picture, frames by bands, and windows of two frames over it: a quarter faster than a picture a frame
+        before = functional.pad(levels[:, None], (0, 0, 1, 0), mode="replicate")[:, 0, :-1]
+        looks = self.look(torch.stack([levels, before], dim=2).flatten(0, 1))
+        features = functional.relu(looks + self.offset @ self.between)
+        said: Tensor = self.say(features).reshape(levels.shape)
+        return said
+
+    def at_once(self, levels: Tensor) -> Tensor:
+        """The same in a quarter less time, as windows of two frames over one picture, frames by bands.
+
+        Not what is exported: onnxruntime would rearrange the picture for its convolution, which takes longer.
+        """
         picture = functional.pad(levels[:, None], (0, 0, 1, 0), mode="replicate")
         looks = functional.conv2d(picture, self.look.weight.flip(1)[:, None], padding=(0, REACH))
         features = functional.relu(looks + (self.offset @ self.between)[:, None])
@@ -57,7 +67,7 @@ def reading_loss(reader: FrequencyReader, frames: Tensor, level_std_db: float) -
     The first frames are left out: what was before them is not known. Not for autocast: bf16 rounds levels to 0.3 dB,
     and it is slopes that are read off.
     """
-    return frequency_loss(reader(frames[:, :, 0])[:, 1:], frames[:, 1:], level_std_db)
+    return frequency_loss(reader.at_once(frames[:, :, 0])[:, 1:], frames[:, 1:], level_std_db)
 
 
 def learn(reader: FrequencyReader, patches: Tensor, level_std_db: float, generator: torch.Generator) -> None:
