@@ -9,6 +9,7 @@ Layout. Inside, frames are rows: [frames, n_bins] and [frames, n_fft]. The publi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -24,6 +25,7 @@ Floats = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
 BLOCK = 64  # frames: their buffers stay in the second-level cache
+_LONG_BLOCK = 256  # where nobody waits for the first: a twentieth less time
 
 
 class Window:
@@ -184,11 +186,12 @@ def istft(spectrum: ArrayLike, spec: SpectrogramSpec, length: int | None = None)
     half, hop = spec.n_fft // spec.hop_length // 2, spec.hop_length
     wanted = check_length(length, spec.samples(frames))
     result = np.zeros(wanted, np.float32)
-    for start in range(0, frames, BLOCK):
-        end = start + BLOCK >= frames
+    for start in range(0, frames, _LONG_BLOCK):
+        end = start + _LONG_BLOCK >= frames
         first = (adder.hops - half) * hop
-        rows = np.ascontiguousarray(columns[:, start : start + BLOCK].T, np.complex64)
-        if not np.isfinite(rows.view(np.float32)).all():  # of complex numbers it would take four times as long
+        rows = np.ascontiguousarray(columns[:, start : start + _LONG_BLOCK].T, np.complex64)
+        numbers = rows.reshape(-1).view(np.float32)
+        if not math.isfinite(numbers @ numbers) and not np.isfinite(numbers).all():  # the one is quick, the other right
             raise NumericError("spectrum holds NaN or infinite numbers")
         line = adder(rows, end).reshape(-1)
         place(result, first, line, spec.samples(frames))
