@@ -9,7 +9,6 @@ Layout. Inside, frames are rows: [frames, n_bins] and [frames, n_fft]. The publi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -190,8 +189,7 @@ def istft(spectrum: ArrayLike, spec: SpectrogramSpec, length: int | None = None)
         end = start + _LONG_BLOCK >= frames
         first = (adder.hops - half) * hop
         rows = np.ascontiguousarray(columns[:, start : start + _LONG_BLOCK].T, np.complex64)
-        numbers = rows.reshape(-1).view(np.float32)
-        if not math.isfinite(numbers @ numbers) and not np.isfinite(numbers).all():  # the one is quick, the other right
+        if not np.isfinite(rows.view(np.float32)).all():  # of complex numbers it would take four times as long
             raise NumericError("spectrum holds NaN or infinite numbers")
         line = adder(rows, end).reshape(-1)
         place(result, first, line, spec.samples(frames))
