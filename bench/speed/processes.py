@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .common import goal
 
-STARTS = 15  # of each command
+STARTS = 25  # of each command
 
 
 def commands(bundle: Path, goals: list[str]) -> str:
