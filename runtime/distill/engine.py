@@ -68,7 +68,7 @@ class Engine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        options.enable_mem_pattern = False  # plans one block for a run: no faster, and more memory, to be had at once
+        options.enable_mem_pattern = False  # one block for all of a run: no faster, and more memory
         options.use_deterministic_compute = wanted == "cuda"
         if wanted == "cpu" and not self._fused:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

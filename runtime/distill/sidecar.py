@@ -243,7 +243,7 @@ def strict_json(text: bytes | str, where: str, kind: type[DistillError] = Bundle
     """JSON without duplicate keys and without numbers that are not finite; raises `kind`, which names the file."""
     try:
         found = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
-        if not _all_finite(found):  # one that was too large, as 1e999; which one, and that of many is slow to find out
+        if not _all_finite(found):  # a number such as 1e999; which one it is takes longer to find
             json.loads(text, parse_float=_finite)
         return found
     except _Bad as error:
