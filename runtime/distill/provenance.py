@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,12 +103,13 @@ class Recipe(Part, frozen=True, omit_defaults=True):
 
 def _line(facts: dict[str, Any]) -> str:
     """One line of JSON, ASCII only: some formats know no other letters."""
-    text = msgspec.json.encode(facts).decode()
-    if not text.isascii():
-        import json  # knows how to write them, and takes 4 ms to import
+    with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair, which JSON may name
+        text = msgspec.json.encode(facts).decode()
+        if text.isascii():
+            return text
+    import json  # knows how to write all others, and takes 4 ms to import
 
-        text = json.dumps(facts, separators=(",", ":"))
-    return text
+    return json.dumps(facts, separators=(",", ":"))
 
 
 def anchor_of(voice: Model | Blend) -> Anchor | None:

@@ -8,6 +8,7 @@ of sound is made.
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,13 @@ _UNIT = 2.0**-53
 
 
 class Rng:
-    """The stream of a seed."""
+    """The stream of a seed. Raises TypeError or ValueError where that is no whole number, or below 0."""
 
     def __init__(self, seed: Seed) -> None:
         self._state = 0
-        for number in seed:
+        for number in map(operator.index, seed):
+            if number < 0:
+                raise ValueError(f"a seed is {number}; it must be 0 or more")
             words = max(1, -(-number.bit_length() // 64))
             self._state = _mixed(self._state + words * GOLDEN)
             for word in range(words):
@@ -46,7 +49,7 @@ class Rng:
         return z
 
     def normal(self, count: int) -> Array:
-        """The next `count` of the standard normal distribution (Box & Muller, 1958)."""
+        """`count` of the standard normal distribution (Box & Muller, 1958); 3 and then 5 are not the same as 8."""
         first, second = (self.bits(2 * -(-count // 2)) >> np.uint64(11)).reshape(2, -1)
         radius = np.sqrt(-2 * np.log((first + np.uint64(1)) * _UNIT))
         angle = second * (2 * math.pi * _UNIT)

@@ -246,7 +246,7 @@ _KEY = re.compile(rb'"\s*:')  # where a key ends; also in a string that looks so
 def strict_json(text: bytes | str, where: str, kind: type[DistillError] = BundleError) -> Any:
     """JSON without duplicate keys and without numbers that are not finite; raises `kind`, which names the file."""
     if isinstance(text, bytes):
-        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        with contextlib.suppress(ValueError, OverflowError, RecursionError):  # not JSON, not UTF-8, too large, too deep
             found = msgspec.json.decode(text)  # refuses what is not finite, and of two keys takes the last
             if _entries(found) == len(_KEY.findall(text)):
                 return found

@@ -11,7 +11,7 @@ import pytest
 
 from distill import sidecar
 from distill.errors import BundleError
-from distill.sidecar import dump, json_schema, parse
+from distill.sidecar import dump, json_schema, parse, strict_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,8 +64,22 @@ def test_unknown_key_is_named(facts: dict[str, Any], group: str) -> None:
 
 def test_duplicate_key_is_named(facts: dict[str, Any]) -> None:
     text = json.dumps(facts).replace('"n_fft":', '"n_fft": 4096, "n_fft":')
-    with pytest.raises(BundleError, match="n_fft. stands twice"):
-        parse(text, "x")
+    for form in (text, text.encode()):
+        with pytest.raises(BundleError, match="n_fft. stands twice"):
+            parse(form, "x")
+
+
+@pytest.mark.parametrize("text", [
+    b'{"a": 1, "a": 2}', b'{"b": [{"a": 1, "a": 2}]}', b'{"a": 1, "\\u0061": 2}', b'{"c": {"a": {}, "a": "\\":"}}',
+])
+def test_a_key_that_stands_twice_anywhere(text: bytes) -> None:
+    with pytest.raises(BundleError, match="`a` stands twice"):
+        strict_json(text, "x.json")
+
+
+@pytest.mark.parametrize("text", [b'{"a": "b\\": 1"}', b'{"a": [1, "x", {"b": 2}], "c": {"a": 3}}', b'[[1, 2.5], []]'])
+def test_what_only_looks_like_a_key_twice_is_read(text: bytes) -> None:
+    assert strict_json(text, "x.json") == json.loads(text)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -118,9 +132,16 @@ def test_text_that_is_no_json(text: str) -> None:
         parse(text, "x.json")
 
 
-def test_bytes_that_are_no_text() -> None:
-    with pytest.raises(BundleError):
-        parse(b"\xff\xfe\x00\x01", "x.json")
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00\x01", b'{"a": "\xff"}'])
+def test_bytes_that_are_no_text(text: bytes) -> None:
+    with pytest.raises(BundleError, match="x.json: not JSON"):
+        parse(text, "x.json")
+
+
+def test_a_number_with_hundreds_of_digits(facts: dict[str, Any]) -> None:
+    facts["normalization"]["mean"] = [10**400, 1.5]
+    with pytest.raises(BundleError, match="normalization.mean"):
+        parse(json.dumps(facts).encode(), "x.json")
 
 
 def test_published_schema_is_that_of_the_types(facts: dict[str, Any]) -> None:

@@ -117,6 +117,17 @@ def test_each_recording_comes_once_before_any_comes_again() -> None:
         assert all(set(files[i:i + 5]) == set(range(5)) for i in (0, 5, 10, 15)), files
 
 
+def test_from_round_to_round_recordings_move_by_half_a_round_at_most() -> None:
+    source = prior(*range(40, 47))
+    made = walk(source, seed=2, wander=0, jumps=0).take(12 * sum(range(40, 47)))[0]
+    starts = {source.latents[0, place]: source.file_of(place) for place in source.offsets[:-1].tolist()}
+    files = [starts[value] for value in made if value in starts][:70]
+    rounds = [files[i:i + 7] for i in range(0, 70, 7)]
+    moves = [abs(now.index(f) - before.index(f)) for before, now in zip(rounds, rounds[1:], strict=False) for f in now]
+    assert 1 <= max(moves) <= 3.5
+    assert len({tuple(order) for order in rounds}) > 5
+
+
 def test_a_long_recording_is_not_away_for_longer_than_its_share() -> None:
     """Ways begin in the long one most often; in rounds of any order, six others on average would come before it."""
     source = prior(400, 20, 21, 22, 23)

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import distill
+from distill import provenance
 from distill.audio_file import FileSink
 from distill.errors import FileError, InvalidValue, NotFound
 from distill.knobs import Knobs
@@ -194,3 +195,10 @@ def test_a_resynthesis_says_what_it_needs(here: Run, tiny: Path, tmp_path: Path)
     assert told["license"] == "CC0-1.0" and str(tmp_path) not in read_comment(made)
     refused = here("again", made, "-o", tmp_path / "b.wav", "--model", tiny)
     assert refused.returncode == 2 and "distill resynth, from 'voice.wav'" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["bell", "Gl\u00f6ckchen", "bell\udc80"])
+def test_a_recipe_is_one_line_of_ascii_whatever_the_name(name: str) -> None:
+    text = provenance._line({"model": name, "gain": 0.5})
+    assert text.isascii() and "\n" not in text and " " not in text
+    assert json.loads(text) == {"model": name, "gain": 0.5}

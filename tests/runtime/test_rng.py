@@ -73,3 +73,22 @@ def test_making_sound_does_not_import_numpys() -> None:
             "print([name for name in ('numpy.random', 'secrets') if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_seed_is_a_whole_number_of_at_least_0() -> None:
+    assert Rng((np.int64(3),)).bits(2).tolist() == Rng((3,)).bits(2).tolist()
+    with pytest.raises(ValueError, match="0 or more"):
+        Rng((-1,))
+    with pytest.raises(TypeError):
+        Rng((1.5,))  # type: ignore[arg-type]
+
+
+def test_distributions_at_the_ends_of_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in (0, (1 << 64) - 1):
+        rng = Rng((1,))
+        monkeypatch.setattr(rng, "bits", lambda count, word=word: np.full(count, word, np.uint64))
+        monkeypatch.setattr(rng, "_next", lambda word=word: word)
+        assert np.isfinite(rng.normal(4)).all()
+        assert np.isfinite(rng.exponential(1.0)) and rng.exponential(1.0) >= 0
+        assert 0 <= rng.below(7) < 7
+        assert 2 <= rng.uniform(2, 3) <= 3

@@ -31,9 +31,10 @@ class Trail:
     a second on average the way goes on from a near neighbour of where it is, if there is one as near as neighbours
     usually are in this corpus.
 
-    Recordings come in rounds, each of them once a round, and from round to round none moves far. In rounds of any order
-    the one that a way begins with, a long one more often than a short one, would be away for a round and a half on
-    average: of one long sound and four short ones, ten seconds had 1.2 times the corpus's attacks.
+    Recordings come in rounds, each of them once a round, and from round to round none moves by more than half a round;
+    one that a jump went to may come up once more. In rounds of any order the one that a way begins with, a long one
+    more often than a short one, would be away for a round and a half on average: of one long sound and four short ones,
+    ten seconds had 1.2 times the corpus's attacks.
     """
 
     def __init__(self, prior: Prior, rate_hz: float, seed: Seed, jumps: float,
