@@ -97,7 +97,7 @@ def trip(mended: bool) -> Trip:
 def plan(pitches: tuple[str, ...]) -> tuple[Recipe, NetworkConfig]:
     """What ours would be trained with by default on a spectrogram of these bands and this hop, but for the network."""
     spec = SpectrogramSpec(sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
-    precision = choose_precision("auto", torch.device("cpu"))
+    precision = choose_precision("auto")
     network = replace(network_config(DEFAULT_SIZE, spec), width=WIDTH, parts=(LATENTS // 2,) * 2)
     return choose_recipe(network.frames_per_latent, pitches, precision), network
 

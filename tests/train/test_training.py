@@ -211,6 +211,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(
     assert load_checkpoint(options.run).steps == 0
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(None, "fp32"), ("fp32", "fp32"), ("bf16", "bf16")])
+def test_precision_is_full_unless_asked(small: Make, asked: str | None, taken: str) -> None:
+    """Also on processors that multiply bf16: it rounds more than the components leave out."""
+    options = small(steps=1) if asked is None else small(steps=1, precision=asked)
+    assert go(options).checkpoint.recipe.precision == taken
+
+
 def test_schedule() -> None:
     recipe = Recipe(learning_rate=1.0, warmup_steps=10, kl_weight=2.0, kl_warmup_steps=4)
     assert learning_rate(recipe, 0, 0.0) == pytest.approx(0.1)

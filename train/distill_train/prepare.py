@@ -91,7 +91,7 @@ def prepare(options: Options, previous: Checkpoint | None, progress: Progress, s
             spec = with_floor(spec, training, progress.note, lambda done, total: tick("levels", done, total))
         network = network_config(options.size or DEFAULT_SIZE, spec) if parent is None else parent.network
         recipe = choose_recipe(
-            network.frames_per_latent, choose_pitches(options, corpus), choose_precision(options.precision, device)
+            network.frames_per_latent, choose_pitches(options, corpus), choose_precision(options.precision)
         )
     else:
         recipe, manifest = previous.recipe, previous.corpus
