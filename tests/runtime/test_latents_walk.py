@@ -11,7 +11,7 @@ from distill.knobs import Knobs
 from distill.latents.noise import SmoothNoise
 from distill.latents.onsets import Onsets
 from distill.latents.posterior import Posterior
-from distill.latents.trail import TAKE_SECONDS, beginning
+from distill.latents.trail import TAKE_SECONDS, Trail, beginning
 from distill.latents.walk import Drift, Walk
 from distill.prior import Prior
 
@@ -126,6 +126,27 @@ def test_from_round_to_round_recordings_move_by_half_a_round_at_most() -> None:
     moves = [abs(now.index(f) - before.index(f)) for before, now in zip(rounds, rounds[1:], strict=False) for f in now]
     assert 1 <= max(moves) <= 3.5
     assert len({tuple(order) for order in rounds}) > 5
+
+
+def test_no_recording_follows_itself_where_there_is_another() -> None:
+    """Also where a jump went to the last one of a round."""
+
+    class Watched(Trail):
+        repeated = 0
+
+        def _next_file(self) -> None:
+            ended = self._file
+            super()._next_file()
+            self.repeated += self._file == ended
+
+    for source in (prior(40, 60), prior(40, 50, 60)):
+        for seed in range(4):
+            trail = Watched(source, RATE, (seed, 0), 1.0, 0)
+            trail.take(20_000)
+            assert trail.repeated == 0
+    alone = Watched(prior(40), RATE, (1, 0), 1.0, 0)
+    alone.take(1000)
+    assert alone.repeated > 5
 
 
 def test_a_long_recording_is_not_away_for_longer_than_its_share() -> None:

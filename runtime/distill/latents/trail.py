@@ -76,7 +76,8 @@ class Trail:
         return out
 
     def _next_file(self) -> None:
-        self._waiting = self._waiting or self._next_round()
+        if self._waiting in ([], [self._file]):  # or only the one that a jump went to is left of the round
+            self._waiting = self._next_round()
         if self._waiting[-1] == self._file:  # not the same one twice in a row, where there is another
             self._waiting.insert(0, self._waiting.pop())
         self._file = self._waiting.pop()
