@@ -76,3 +76,16 @@ def test_noise_does_not_buzz_at_the_rate_of_the_frames(quality: str) -> None:
     parts = np.square(result).reshape(-1, 8, spec.hop_length // 8).mean(axis=(0, 2))
     level = 10 * np.log10(parts)
     assert level.max() - level.min() < 2.5
+
+
+@with_specs
+def test_rounding_near_the_floor_moves_no_slope(spec: SpectrogramSpec) -> None:
+    """There a level is the logarithm of a small difference: a hundred-thousandth of a dB may be all of it."""
+    random = np.random.default_rng(0)
+    above = 10 ** random.uniform(-6, 0, size=(9, spec.n_mels))  # dB
+    found = []
+    for error in (0, 1e-5):
+        levels = nepers((spec.floor_db + above + error * random.normal(size=above.shape)).astype(np.float32),
+                        spec.floor_db)
+        found.append(slopes(levels, axis(spec).to_bins(levels), 0, 9, np.array([0, 4]), spec))
+    assert np.abs(found[1] - found[0]).max() < 2e-3

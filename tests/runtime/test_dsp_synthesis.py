@@ -288,3 +288,16 @@ def test_wrong_input_is_refused() -> None:
                     synthesize(bad, SPEC, quality)
             with pytest.raises(NumericError):
                 Synthesizer(SPEC).push(bad)
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced", "high"])
+def test_a_sound_that_grows_out_of_silence_does_not_hang_on_the_last_bit(quality: str) -> None:
+    """Its partials rise in bands that were at the floor, where a level is the logarithm of a small difference."""
+    spec, random = SpectrogramSpec(floor_db=-105), np.random.default_rng(0)
+    time = np.arange(48_000 * 3) / 48_000
+    sound = 0.3 * np.sin(2 * np.pi * (300 * time + 3 * np.sin(6 * time))) * np.minimum(1, time)
+    spectrogram = analyze((sound + 1e-5 * random.standard_normal(len(time))).astype(np.float32), spec)
+    rounded = spectrogram.copy()
+    rounded[0] += (1e-5 * random.standard_normal(rounded[0].shape)).astype(np.float32)
+    whole, other = synthesize(spectrogram, spec, quality), synthesize(rounded, spec, quality, None, spectrogram)
+    assert np.square(whole - other).sum() < 1e-8 * np.square(whole).sum()  # the difference has been louder than that

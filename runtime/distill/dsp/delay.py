@@ -16,6 +16,8 @@ whose ratio R fixes its place:
 Where bands are wider than bins, a level says nothing of the fine structure of what it stands for, and one slope for
 many bins would make a pulse of it: noise would buzz at the rate of the frames. So there, where levels are steady, each
 bin gets a delay of its own, always the same, from within somewhat more than a hop (`spread`).
+Near the floor, a level without the floor's power is the logarithm of a small difference, of which rounding is a large
+part. So here levels count down to 20 dB under the floor and no further: phases would otherwise go by the last bit.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ MAX_GROWTH = 1.5  # nepers per hop; steeper changes would throw the group delay 
 BEGINS = (1.0, 2.0)  # nepers of rise in a hop between which a bin turns from going on to beginning
 MAX_FORWARD = 20.0  # nepers; keeps the exponential finite
 STEADY = 4.0  # nepers per n_fft samples, the rise or fall of a level up to which bins are spread, ever less
+UNDER_FLOOR_DB = 20.0  # down to which levels count
 _SPREAD = 1.25  # hops to either side
 _APART = (1.5, 3.5)  # bins from band to band: from where on, and from where on in full
 
@@ -51,6 +54,10 @@ def slopes(
     onsets: those of the m frames, ascending, in which something begins
     The last frame of a recording has no next one: there, nothing is known to change.
     """
+    lowest = np.float32(least(spec))
+    if levels.min() < lowest:  # before they are interpolated, or the lowest would have a say in their neighbours
+        levels = np.maximum(levels, lowest)
+        log_bins = axis(spec).to_bins(levels)
     result = np.zeros((m, spec.n_bins), np.float32)
     low = 0 if before else 1
     high = m if len(log_bins) > before + m else m - 1
@@ -70,6 +77,11 @@ def slopes(
         share[rows == 0] = 1
         result[onsets] += share * (begun - result[onsets])
     return result
+
+
+def least(spec: SpectrogramSpec) -> float:
+    """The level, nepers, that lower ones are taken for."""
+    return (spec.floor_db - UNDER_FLOOR_DB) * math.log(10) / 20
 
 
 def per_growth(spec: SpectrogramSpec) -> float:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from distill.dsp.delay import BEGINS, MAX_FORWARD, MAX_GROWTH, STEADY
+from distill.dsp.delay import BEGINS, MAX_FORWARD, MAX_GROWTH, STEADY, least
 
 from .tables import Tables
 
 Array = Any
 
 
-def slopes(levels: Array, log_bins: Array, before: int, m: int, onset: Array, tables: Tables) -> Array:
-    """Slopes [m, n_bins], turns per bin, of rows before .. before + m of `levels`, nepers, `log_bins` at the bins.
+def slopes(levels: Array, before: int, m: int, onset: Array, tables: Tables) -> Array:
+    """Slopes [m, n_bins], turns per bin, of rows before .. before + m of `levels`, nepers.
 
     before: 1, or 0 if the first of these rows is the first of the recording
     onset:  [m] bool, the frames in which something begins
     """
-    xp, spec, rows = tables.xp, tables.spec, log_bins.shape[0]
+    xp, spec, rows = tables.xp, tables.spec, levels.shape[0]
+    levels = xp.clip(levels, least(spec), None)
+    log_bins = tables.to_bins(levels)
     last, now, later = _around(log_bins, before, m, xp)
     known = xp.ones((m, 1), dtype=xp.float32)  # whether there is a frame before and one after
     if not before:

@@ -50,7 +50,7 @@ class StartSpectrum:
         now = slice(before, before + m)
         log_bins = t.to_bins(levels)
         decisions = decide(choosing[now, :], choosing[0, :] if before else None, t)
-        bent = slopes(levels, log_bins, before, m, decisions.onset, t)
+        bent = slopes(levels, before, m, decisions.onset, t)
         phase = xp.astype(self._integrate(decisions, deviation[now, :], bent), xp.float32) * float(_RADIANS)
         log_magnitude = log_bins[now, :]
         if self._correct:
